@@ -1,0 +1,134 @@
+"""The Protocols through which `service` wires the planes to the engine, and what passes through them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal, Protocol
+
+from voicectl.core.audio import Samples
+from voicectl.core.events import Role, TokenUsage
+
+FinishReason = Literal["stop", "length"]
+
+
+class Priority(IntEnum):
+    """Who goes first when a stage is busy; lower is sooner."""
+
+    FINAL = 0
+    SPECULATIVE = 1
+    PARTIAL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said. `text` is empty when the audio holds no credible speech.
+
+    `avg_logprob` is the mean log-probability a token, `compression_ratio` the text's length over
+    its zlib length, `no_speech_prob` the model's own doubt; `window_frames` is the mel window the
+    text was read from (10 ms a frame).
+    """
+
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+    window_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a prompt."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A reply to generate. `session_id` names the cached sequence that shares the prompt's prefix."""
+
+    session_id: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    priority: Priority = Priority.FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Newly generated text; the last delta of a reply carries `finish` and `usage`."""
+
+    text: str
+    finish: FinishReason | None = None
+    usage: TokenUsage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WordMark:
+    """Where a word of the synthesised text is heard.
+
+    `start` and `end` are character offsets into the request's text; `start_s` and `end_s` are
+    seconds from the first sample of the request's audio.
+    """
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechChunk:
+    """A piece of synthesised speech: 16-bit mono PCM. `marks` cover the words that begin in it."""
+
+    pcm: bytes
+    sample_rate: int
+    marks: tuple[WordMark, ...] = ()
+
+
+class Transcriber(Protocol):
+    """Speech to text."""
+
+    async def transcribe(
+        self,
+        samples: Samples,
+        *,
+        hotwords: str | None = None,
+        priority: Priority = Priority.FINAL,
+        timeout_s: float,
+    ) -> Transcript:
+        """Transcribe 16 kHz mono float samples, shape (n,). Cancelling the call cancels the request."""
+        ...
+
+
+class TurnDetector(Protocol):
+    """Tells from the sound whether the speaker has finished."""
+
+    async def completeness(self, samples: Samples, *, timeout_s: float) -> float:
+        """Return the probability in [0, 1] that the turn that ends with `samples` (16 kHz mono) is complete."""
+        ...
+
+
+class LanguageModel(Protocol):
+    """Text to text."""
+
+    def generate(self, request: ChatRequest, *, timeout_s: float) -> AsyncIterator[TextDelta]:
+        """Stream a reply. Closing the iterator, or cancelling its task, cancels the request."""
+        ...
+
+    async def forget(self, session_id: str) -> None:
+        """Free what is cached for a session. Unknown sessions are ignored."""
+        ...
+
+
+class Synthesizer(Protocol):
+    """Text to speech."""
+
+    def synthesize(
+        self, text: str, *, speed: float = 1.0, priority: Priority = Priority.FINAL, timeout_s: float
+    ) -> AsyncIterator[SpeechChunk]:
+        """Stream the speech of one clause or sentence. Closing the iterator cancels the request."""
+        ...

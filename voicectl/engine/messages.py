@@ -1,0 +1,229 @@
+"""What the gateway and its workers say to each other over ZeroMQ, as msgspec structs.
+
+Every frame is one MessagePack struct; unknown fields, tags and protocol versions are refused.
+A request carries its id, a priority, and the seconds it may still take (the two processes share no
+clock). Results stream under the same id until a terminal reply: `Transcribed`, `Scored`,
+`GenerationEnded`, `SpeechEnded`, `Forgotten` or `Failed`.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from voicectl.core.errors import VoicectlError
+from voicectl.core.events import Role
+from voicectl.core.ports import FinishReason
+
+PROTOCOL_VERSION: Final = 1
+
+FailureKind = Literal["cancelled", "deadline", "rejected", "internal"]
+
+
+class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """A value on the wire, told apart by its tag."""
+
+
+# --- gateway → worker ------------------------------------------------------------------------
+
+
+class Transcribe(Wire):
+    """Transcribe `pcm` (16 kHz mono, 16 bit)."""
+
+    pcm: bytes
+    hotwords: str | None = None
+
+
+class ScoreTurn(Wire):
+    """Tell whether the turn that ends with `pcm` (16 kHz mono, 16 bit) is complete."""
+
+    pcm: bytes
+
+
+class PromptMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of a prompt."""
+
+    role: Role
+    content: str
+
+
+class Generate(Wire):
+    """Generate a reply; `session_id` names the sequence whose cached prefix is reused."""
+
+    session_id: str
+    messages: tuple[PromptMessage, ...]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+
+
+class Forget(Wire):
+    """Free what is cached for a session."""
+
+    session_id: str
+
+
+class Synthesize(Wire):
+    """Speak `text`; `speed` 1.0 is the voice's own rate."""
+
+    text: str
+    speed: float = 1.0
+
+
+Body = Transcribe | ScoreTurn | Generate | Forget | Synthesize
+
+
+class Request(Wire):
+    """A body with its id, priority (lower is sooner) and remaining time."""
+
+    request_id: int
+    priority: int
+    timeout_s: float
+    body: Body
+    version: int = PROTOCOL_VERSION
+
+
+class Cancel(Wire):
+    """Stop a request; it answers `Failed("cancelled")` unless it had already ended."""
+
+    request_id: int
+
+
+class Ping(Wire):
+    """Ask whether the worker lives."""
+
+    nonce: int
+
+
+ToWorker = Request | Cancel | Ping
+
+
+# --- worker → gateway ------------------------------------------------------------------------
+
+
+class Transcribed(Wire):
+    """The end of a `Transcribe`; fields as in `core.ports.Transcript`."""
+
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+    window_frames: int
+
+
+class Scored(Wire):
+    """The end of a `ScoreTurn`."""
+
+    probability: float
+
+
+class TextPiece(Wire):
+    """More text of a `Generate`."""
+
+    text: str
+
+
+class GenerationEnded(Wire):
+    """The end of a `Generate`; counts are tokens."""
+
+    finish: FinishReason
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+class Forgotten(Wire):
+    """The end of a `Forget`."""
+
+
+class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A word's place in the text (characters) and in the audio (seconds from its first sample)."""
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+
+
+class SpeechPiece(Wire):
+    """More audio of a `Synthesize`: 16-bit mono PCM."""
+
+    pcm: bytes
+    sample_rate: int
+    marks: tuple[Mark, ...] = ()
+
+
+class SpeechEnded(Wire):
+    """The end of a `Synthesize`."""
+
+
+class Failed(Wire):
+    """The end of any request that did not succeed."""
+
+    kind: FailureKind
+    message: str
+
+
+ReplyBody = Transcribed | Scored | TextPiece | GenerationEnded | Forgotten | SpeechPiece | SpeechEnded | Failed
+
+
+class Reply(Wire):
+    """A result of the request with this id."""
+
+    request_id: int
+    body: ReplyBody
+
+
+class Ready(Wire):
+    """The worker has loaded its models and warmed up."""
+
+    pid: int
+    stages: tuple[str, ...]
+    version: int = PROTOCOL_VERSION
+
+
+class Pong(Wire):
+    """The worker lives. `queued` counts its waiting and running requests."""
+
+    nonce: int
+    queued: int
+
+
+FromWorker = Reply | Ready | Pong
+
+
+class MalformedMessage(VoicectlError):
+    """A frame is not a message of this protocol version."""
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_TO_WORKER: Final = msgspec.msgpack.Decoder(ToWorker)
+_FROM_WORKER: Final = msgspec.msgpack.Decoder(FromWorker)
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """Return the frame of a message."""
+    return _ENCODER.encode(message)
+
+
+def decode_to_worker(frame: bytes) -> ToWorker:
+    """Return the message for a worker in `frame`. Raises MalformedMessage."""
+    try:
+        message = _TO_WORKER.decode(frame)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise MalformedMessage(f"frame of {len(frame)} bytes: {error}") from error
+    if isinstance(message, Request) and message.version != PROTOCOL_VERSION:
+        raise MalformedMessage(f"protocol version {message.version}, this worker speaks {PROTOCOL_VERSION}")
+    return message
+
+
+def decode_from_worker(frame: bytes) -> FromWorker:
+    """Return the message from a worker in `frame`. Raises MalformedMessage."""
+    try:
+        message = _FROM_WORKER.decode(frame)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise MalformedMessage(f"frame of {len(frame)} bytes: {error}") from error
+    if isinstance(message, Ready) and message.version != PROTOCOL_VERSION:
+        raise MalformedMessage(f"protocol version {message.version}, this gateway speaks {PROTOCOL_VERSION}")
+    return message
