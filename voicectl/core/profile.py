@@ -65,7 +65,10 @@ class SttSettings(Section):
         default=None, description="Words to expect, as one text.", examples=["voicectl Kubernetes"]
     )
     partial_interval_s: float = Field(
-        default=0.6, gt=0, description="Seconds between partial transcripts; partials are dropped first.", examples=[0.6]
+        default=0.6,
+        gt=0,
+        description="Seconds between partial transcripts; partials are dropped first.",
+        examples=[0.6],
     )
 
 
@@ -94,7 +97,9 @@ class TtsSettings(Section):
     """Text to speech."""
 
     threads: int = Field(default=2, ge=1, description="Threads of one decoder run.", examples=[2])
-    speed: float = Field(default=1.0, ge=0.25, le=1.5, description="Speaking rate; 1 is the voice's own.", examples=[1.0])
+    speed: float = Field(
+        default=1.0, ge=0.25, le=1.5, description="Speaking rate; 1 is the voice's own.", examples=[1.0]
+    )
     first_chunk_frames: int = Field(
         default=40, ge=8, description="Decoder frames in the first chunk; fewer is sooner.", examples=[40]
     )
@@ -107,8 +112,12 @@ class TtsSettings(Section):
 class VadSettings(Section):
     """Voice activity."""
 
-    start_threshold: float = Field(default=0.5, gt=0, lt=1, description="Speech probability that begins speech.", examples=[0.5])
-    stop_threshold: float = Field(default=0.35, gt=0, lt=1, description="Speech probability that ends speech.", examples=[0.35])
+    start_threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="Speech probability that begins speech.", examples=[0.5]
+    )
+    stop_threshold: float = Field(
+        default=0.35, gt=0, lt=1, description="Speech probability that ends speech.", examples=[0.35]
+    )
     min_speech_ms: int = Field(default=96, ge=32, description="Shorter speech is noise.", examples=[96])
     prefix_ms: int = Field(default=300, ge=0, description="Audio kept from before speech began.", examples=[300])
 
@@ -117,9 +126,13 @@ class Endpointing(Section):
     """When a pause is the end of a turn. The decision is `voicectl/media/endpointing.py`."""
 
     hesitation_ms: int = Field(default=100, ge=32, description="Pause after which a reply is prepared.", examples=[100])
-    turn_taking_ms: int = Field(default=300, ge=100, description="Pause that ends a turn that sounds complete.", examples=[300])
+    turn_taking_ms: int = Field(
+        default=300, ge=100, description="Pause that ends a turn that sounds complete.", examples=[300]
+    )
     completion_ms: int = Field(default=800, ge=200, description="Pause that ends a turn that does not.", examples=[800])
-    complete_probability: float = Field(default=0.5, gt=0, lt=1, description="End-of-turn probability that sounds complete.", examples=[0.5])
+    complete_probability: float = Field(
+        default=0.5, gt=0, lt=1, description="End-of-turn probability that sounds complete.", examples=[0.5]
+    )
     max_turn_s: float = Field(default=60.0, gt=0, description="A longer turn is committed as it is.", examples=[60.0])
 
     @model_validator(mode="after")
@@ -137,11 +150,28 @@ class BargeIn(Section):
         default=200, ge=32, description="Speech over the agent that stops it at the latest.", examples=[200]
     )
     backchannels: tuple[str, ...] = Field(
-        default=("uh-huh", "uh huh", "mm-hmm", "mm hmm", "mhm", "hm", "hmm", "yeah", "yes", "okay", "ok", "right", "i see", "sure"),
+        default=(
+            "uh-huh",
+            "uh huh",
+            "mm-hmm",
+            "mm hmm",
+            "mhm",
+            "hm",
+            "hmm",
+            "yeah",
+            "yes",
+            "okay",
+            "ok",
+            "right",
+            "i see",
+            "sure",
+        ),
         description="Short utterances that do not interrupt.",
         examples=[["uh-huh", "mhm"]],
     )
-    backchannel_max_ms: int = Field(default=900, ge=0, description="Longest speech taken for a backchannel.", examples=[900])
+    backchannel_max_ms: int = Field(
+        default=900, ge=0, description="Longest speech taken for a backchannel.", examples=[900]
+    )
 
 
 class Playout(Section):
@@ -158,7 +188,9 @@ class Timeouts(Section):
     tts_s: float = Field(default=30.0, gt=0, description="One clause.", examples=[30.0])
     turn_s: float = Field(default=2.0, gt=0, description="One end-of-turn decision.", examples=[2.0])
     worker_start_s: float = Field(default=60.0, gt=0, description="A worker's models to load.", examples=[60.0])
-    idle_session_s: float = Field(default=600.0, gt=0, description="A session without audio or events.", examples=[600.0])
+    idle_session_s: float = Field(
+        default=600.0, gt=0, description="A session without audio or events.", examples=[600.0]
+    )
     drain_s: float = Field(default=10.0, ge=0, description="Live sessions after SIGTERM.", examples=[10.0])
 
 
@@ -166,10 +198,20 @@ class Server(Section):
     """The gateway."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.", examples=["127.0.0.1"])
-    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.", examples=[8080])
-    max_message_bytes: int = Field(default=1_000_000, ge=1024, description="Largest WebSocket message.", examples=[1000000])
+    port: int = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.", examples=[8080]
+    )
+    max_message_bytes: int = Field(
+        default=1_000_000, ge=1024, description="Largest WebSocket message.", examples=[1000000]
+    )
     max_sessions: int = Field(default=4, ge=1, description="Calls at the same time.", examples=[4])
     queue_depth: int = Field(default=100, ge=1, description="Bound of every queue.", examples=[100])
+    stall_s: float = Field(
+        default=5.0, gt=0, description="How long a client may not read, or a call not listen, seconds.", examples=[5.0]
+    )
+    hangup_s: float = Field(
+        default=2.0, gt=0, description="Time a call has to wind up once its caller left, seconds.", examples=[2.0]
+    )
 
 
 class Profile(Section):
@@ -199,5 +241,3 @@ class Profile(Section):
         if len(set(names)) != len(names):
             raise ValueError(f"worker names must differ, not {names}")
         return self
-
-

@@ -168,6 +168,10 @@ class Failed(Wire):
 ReplyBody = Transcribed | Scored | TextPiece | GenerationEnded | Forgotten | SpeechPiece | SpeechEnded | Failed
 
 
+STREAMED: Final = (TextPiece, SpeechPiece)
+"""The bodies that more replies of the same request follow; every other body is terminal."""
+
+
 class Reply(Wire):
     """A result of the request with this id."""
 
@@ -183,6 +187,14 @@ class Ready(Wire):
     version: int = PROTOCOL_VERSION
 
 
+class StartFailed(Wire):
+    """The worker could not load and ends. `exit_code` is the one that the cause's error class names."""
+
+    message: str
+    hint: str | None = None
+    exit_code: int = 1
+
+
 class Pong(Wire):
     """The worker lives. `queued` counts its waiting and running requests."""
 
@@ -190,7 +202,7 @@ class Pong(Wire):
     queued: int
 
 
-FromWorker = Reply | Ready | Pong
+FromWorker = Reply | Ready | StartFailed | Pong
 
 
 class MalformedMessage(VoicectlError):

@@ -1,0 +1,29 @@
+"""Fixtures shared by all tests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+SHARED_SPEECH = REPOSITORY.parent / "shared" / "speech"
+
+
+@pytest.fixture(scope="session")
+def speech() -> Path:
+    """Return the folder of recorded speech; skip where it is not at hand."""
+    if not (SHARED_SPEECH / "manifest.jsonl").is_file():
+        pytest.skip(f"no recorded speech at {SHARED_SPEECH}")
+    return SHARED_SPEECH
+
+
+@pytest.fixture(scope="session")
+def model_root() -> Callable[[str], Path]:
+    """Return a function from a model's name in models.lock to its verified folder."""
+    from voicectl.core.lockfile import read_lock
+    from voicectl.core.paths import store_path
+    from voicectl.weights.store import Store
+
+    lock = read_lock(REPOSITORY / "models.lock")
+    store = Store(store_path())
+    return lambda name: store.verified_root(lock.model(name))

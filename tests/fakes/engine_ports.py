@@ -1,0 +1,104 @@
+"""The engine's ports without models: each answers as it was told, after as long as it was told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voicectl.core.audio import Samples, float_to_pcm16
+from voicectl.core.errors import EngineError
+from voicectl.core.events import TokenUsage
+from voicectl.core.ports import ChatRequest, Priority, SpeechChunk, TextDelta, Transcript, WordMark
+
+VOICE_HZ = 22_050
+WORD_S = 0.2
+
+
+@dataclass(slots=True)
+class FakeTranscriber:
+    """Hears the given texts, one a final transcription; the last one again and again."""
+
+    texts: list[str]
+    delay_s: float = 0.0
+    failure: EngineError | None = None
+    num_calls: int = 0
+
+    async def transcribe(
+        self,
+        samples: Samples,
+        *,
+        hotwords: str | None = None,
+        priority: Priority = Priority.FINAL,
+        timeout_s: float,
+    ) -> Transcript:
+        await asyncio.sleep(self.delay_s)
+        if self.failure is not None:
+            raise self.failure
+        text = self.texts[min(self.num_calls, len(self.texts) - 1)]
+        if priority is not Priority.PARTIAL:
+            self.num_calls += 1
+        return Transcript(text, -0.2, 0.01, 1.0, 1000)
+
+
+@dataclass(slots=True)
+class FakeTurnDetector:
+    """Says the same of every turn."""
+
+    probability: float = 0.99
+
+    async def completeness(self, samples: Samples, *, timeout_s: float) -> float:
+        return self.probability
+
+
+@dataclass(slots=True)
+class FakeLanguageModel:
+    """Answers every prompt with the same words, and remembers the prompts."""
+
+    reply: str = "I am a voice. I say two sentences."
+    failure: EngineError | None = None
+    word_s: float = 0.0
+    requests: list[ChatRequest] = field(default_factory=list)
+    num_cancelled: int = 0
+    forgotten: list[str] = field(default_factory=list)
+
+    async def generate(self, request: ChatRequest, *, timeout_s: float) -> AsyncIterator[TextDelta]:
+        self.requests.append(request)
+        finished = False
+        try:
+            if self.failure is not None:
+                raise self.failure
+            for word in self.reply.split(" "):
+                await asyncio.sleep(self.word_s)
+                yield TextDelta(word + " ")
+            yield TextDelta("", "stop", TokenUsage(20, 10, 8))
+            finished = True
+        finally:
+            if not finished:
+                self.num_cancelled += 1
+
+    async def forget(self, session_id: str) -> None:
+        self.forgotten.append(session_id)
+
+
+@dataclass(slots=True)
+class FakeSynthesizer:
+    """Speaks a tone of 200 ms a word, one chunk a word."""
+
+    failure: EngineError | None = None
+    texts: list[str] = field(default_factory=list)
+
+    async def synthesize(
+        self, text: str, *, speed: float = 1.0, priority: Priority = Priority.FINAL, timeout_s: float
+    ) -> AsyncIterator[SpeechChunk]:
+        self.texts.append(text)
+        if self.failure is not None:
+            raise self.failure
+        tone = (0.3 * np.sin(np.arange(int(VOICE_HZ * WORD_S)) * 0.1)).astype(np.float32)
+        position = 0
+        for number, word in enumerate(text.split()):
+            start = text.index(word, position)
+            position = start + len(word)
+            mark = WordMark(start, position, number * WORD_S, (number + 1) * WORD_S)
+            await asyncio.sleep(0)
+            yield SpeechChunk(float_to_pcm16(tone), VOICE_HZ, (mark,))

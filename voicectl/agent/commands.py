@@ -1,0 +1,103 @@
+"""What an agent session wants done. `service` carries these out, in order."""
+
+from dataclasses import dataclass
+
+from voicectl.core.events import CallEvent
+from voicectl.core.ports import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """Transcribe the turn as it stands; answer with `TurnTranscribed`. `final` if the turn is over."""
+
+    hearing_id: int
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HearPartial:
+    """Transcribe the turn so far, if there is capacity; answer with `PartialTranscribed`."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopHearing:
+    """The transcription is not wanted any more."""
+
+    hearing_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """The turn is settled: forget its audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """Generate the text of a reply; answer with `ReplyPiece`s."""
+
+    response_id: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    speculative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Synthesise a clause and queue it for playout; answer with `ClauseStarted` and `ClauseEnded`."""
+
+    response_id: str
+    clause: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let the queued audio of a reply play, and all that follows."""
+
+    response_id: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinishPlayout:
+    """No more audio will come; answer with `PlayoutDrained` once all is played."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlayout:
+    """Silence a reply within one frame; answer with `PlayoutStopped`."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Cancel all work on a reply and drop its audio that was not played."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell the transport."""
+
+    event: CallEvent
+
+
+Command = (
+    Hear
+    | HearPartial
+    | StopHearing
+    | EndTurn
+    | Compose
+    | Speak
+    | Release
+    | FinishPlayout
+    | StopPlayout
+    | Abandon
+    | Emit
+)

@@ -1,0 +1,103 @@
+"""A gateway for one command: the same program as `voicectl serve`, in a process of its own on loopback."""
+
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import IO, Any, Final
+
+from voicectl.core.errors import EngineError, VoicectlError
+
+START_TIMEOUT_S: Final = 120.0
+STOP_TIMEOUT_S: Final = 15.0
+_SHOWN_LINES: Final = 5
+_HINT: Final = "run `voicectl serve` to see all it says"
+
+
+class GatewayFailed(VoicectlError):
+    """The private gateway did not start; carries its own message and exit code."""
+
+    def __init__(self, message: str, *, hint: str | None, exit_code: int) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+class PrivateGateway:
+    """A gateway that is starting or running; `private_gateway` makes one."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: IO[bytes]) -> None:
+        self._process = process
+        self._log = log
+
+    async def url(self, *, timeout_s: float = START_TIMEOUT_S) -> str:
+        """Wait until the gateway takes calls and return its URL. Raises GatewayFailed or EngineError."""
+        told = b""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._process.stdout is not None and (line := await self._process.stdout.readline()):
+                    told += line
+                    with contextlib.suppress(ValueError):
+                        document = json.loads(told)
+                        if "url" in document:
+                            return str(document["url"])
+                status = await self._process.wait()
+        except TimeoutError as error:
+            raise EngineError(
+                f"the gateway was not ready within {timeout_s:.0f} s; its last words:{self._last_words()}", hint=_HINT
+            ) from error
+        raise self._failure(told, status)
+
+    async def stop(self) -> None:
+        """End the gateway by its own pid: first by closing what it reads, then with a kill."""
+        if self._process.returncode is not None:
+            return
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def _failure(self, told: bytes, status: int) -> GatewayFailed:
+        try:
+            error: dict[str, Any] = json.loads(told)["error"]
+        except (ValueError, KeyError, TypeError):
+            return GatewayFailed(
+                f"the gateway ended with status {status} before it was ready:{self._last_words()}",
+                hint=_HINT,
+                exit_code=status if status > 0 else 1,
+            )
+        return GatewayFailed(error["message"], hint=error.get("hint"), exit_code=error.get("exit_code") or 1)
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").split("\n")
+        kept = [line for line in lines if line.strip()][-_SHOWN_LINES:]
+        return "".join(f"\n       {line}" for line in kept) or " none"
+
+
+@asynccontextmanager
+async def private_gateway(profile: str | None, overrides: Sequence[str]) -> AsyncIterator[PrivateGateway]:
+    """Start a gateway on a free port of loopback, and stop it at the end of the block."""
+    options = [*(["--profile", profile] if profile else []), *(part for text in overrides for part in ("--set", text))]
+    with tempfile.TemporaryFile(prefix="voicectl-gateway-") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "voicectl", "serve", "--private", "--json", "--host", "127.0.0.1", "--port", "0"),
+            *options,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            # Ctrl-C is for the command, which then ends its gateway in order.
+            start_new_session=True,
+        )
+        gateway = PrivateGateway(process, log)
+        try:
+            yield gateway
+        finally:
+            await gateway.stop()

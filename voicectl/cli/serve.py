@@ -1,0 +1,60 @@
+"""`voicectl serve`: the gateway in this terminal, until it is told to stop."""
+
+import asyncio
+import json as json_text
+import os
+import signal
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
+from voicectl.cli.output import Output
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    "serve",
+    epilog="Example: voicectl serve --profile cpu --port 8080",
+    help="Answer calls at /v1/realtime until SIGTERM or Ctrl-C, then let live calls end.",
+)
+def serve_command(
+    profile: ProfileOption = None,
+    *,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 picks a free one.")] = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+    private: Annotated[bool, typer.Option("--private", hidden=True)] = False,
+) -> None:
+    """Run the gateway. `--private` (of `talk`) also ends it when stdin is closed, however its parent went."""
+    overrides = list(settings or ())
+    overrides += [f"server.host={host}"] if host is not None else []
+    overrides += [f"server.port={port}"] if port is not None else []
+    chosen = chosen_profile(profile, overrides)
+    output = Output(json=json)
+
+    def ready(url: str) -> None:
+        if json:
+            # One line, so that a program can read it while the command goes on.
+            sys.stdout.write(json_text.dumps({"url": url}) + "\n")
+            sys.stdout.flush()
+        else:
+            output.note(f"ready: {url}/v1/realtime  (profile {chosen.name}; stop with Ctrl-C)")
+
+    from voicectl.service.app import serve_forever
+
+    if private:
+        threading.Thread(target=_stop_with_stdin, name="parent-watch", daemon=True).start()
+    elif not json:
+        output.note(f"starting profile {chosen.name} …")
+    asyncio.run(serve_forever(chosen, on_ready=ready))
+
+
+def _stop_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

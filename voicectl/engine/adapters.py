@@ -1,0 +1,131 @@
+"""The engine's four ports over worker clients: core values in and out, wire messages in between."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final, TypeVar
+
+from voicectl.core.audio import Samples, float_to_pcm16
+from voicectl.core.errors import EngineError
+from voicectl.core.events import TokenUsage
+from voicectl.core.ports import ChatRequest, Priority, SpeechChunk, TextDelta, Transcript, WordMark
+from voicectl.engine.client import WorkerClient
+from voicectl.engine.messages import (
+    Forget,
+    Forgotten,
+    Generate,
+    GenerationEnded,
+    PromptMessage,
+    ReplyBody,
+    Scored,
+    ScoreTurn,
+    SpeechEnded,
+    SpeechPiece,
+    Synthesize,
+    TextPiece,
+    Transcribe,
+    Transcribed,
+)
+
+FORGET_TIMEOUT_S: Final = 2.0
+
+T = TypeVar("T", bound=ReplyBody)
+
+
+class EngineTranscriber:
+    """`core.ports.Transcriber` on a worker."""
+
+    def __init__(self, client: WorkerClient) -> None:
+        self._client = client
+
+    async def transcribe(
+        self,
+        samples: Samples,
+        *,
+        hotwords: str | None = None,
+        priority: Priority = Priority.FINAL,
+        timeout_s: float,
+    ) -> Transcript:
+        """Transcribe 16 kHz mono float samples, shape (n,). Cancelling the call cancels the request."""
+        body = Transcribe(float_to_pcm16(samples), hotwords)
+        reply = _expect(Transcribed, await self._client.call(body, priority=priority, timeout_s=timeout_s))
+        return Transcript(
+            text=reply.text,
+            avg_logprob=reply.avg_logprob,
+            no_speech_prob=reply.no_speech_prob,
+            compression_ratio=reply.compression_ratio,
+            window_frames=reply.window_frames,
+        )
+
+
+class EngineTurnDetector:
+    """`core.ports.TurnDetector` on a worker."""
+
+    def __init__(self, client: WorkerClient) -> None:
+        self._client = client
+
+    async def completeness(self, samples: Samples, *, timeout_s: float) -> float:
+        """Return the probability in [0, 1] that the turn that ends with `samples` (16 kHz mono) is complete."""
+        reply = await self._client.call(ScoreTurn(float_to_pcm16(samples)), timeout_s=timeout_s)
+        return _expect(Scored, reply).probability
+
+
+class EngineLanguageModel:
+    """`core.ports.LanguageModel` on a worker."""
+
+    def __init__(self, client: WorkerClient) -> None:
+        self._client = client
+
+    async def generate(self, request: ChatRequest, *, timeout_s: float) -> AsyncGenerator[TextDelta, None]:
+        """Stream a reply. Closing the iterator, or cancelling its task, cancels the request."""
+        body = Generate(
+            session_id=request.session_id,
+            messages=tuple(PromptMessage(message.role, message.content) for message in request.messages),
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            top_k=request.top_k,
+            seed=request.seed,
+        )
+        async with aclosing(self._client.stream(body, priority=request.priority, timeout_s=timeout_s)) as replies:
+            async for reply in replies:
+                yield _text_delta(reply)
+
+    async def forget(self, session_id: str) -> None:
+        """Free what is cached for a session. Unknown sessions are ignored."""
+        # A worker that is not ready holds nothing that could be forgotten.
+        if self._client.ready:
+            _expect(Forgotten, await self._client.call(Forget(session_id), timeout_s=FORGET_TIMEOUT_S))
+
+
+class EngineSynthesizer:
+    """`core.ports.Synthesizer` on a worker."""
+
+    def __init__(self, client: WorkerClient) -> None:
+        self._client = client
+
+    async def synthesize(
+        self, text: str, *, speed: float = 1.0, priority: Priority = Priority.FINAL, timeout_s: float
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Stream the speech of one clause or sentence. Closing the iterator cancels the request."""
+        body = Synthesize(text, speed)
+        async with aclosing(self._client.stream(body, priority=priority, timeout_s=timeout_s)) as replies:
+            async for reply in replies:
+                if isinstance(reply, SpeechEnded):
+                    return
+                piece = _expect(SpeechPiece, reply)
+                marks = tuple(WordMark(mark.start, mark.end, mark.start_s, mark.end_s) for mark in piece.marks)
+                yield SpeechChunk(piece.pcm, piece.sample_rate, marks)
+
+
+def _text_delta(reply: ReplyBody) -> TextDelta:
+    if isinstance(reply, TextPiece):
+        return TextDelta(reply.text)
+    ended = _expect(GenerationEnded, reply)
+    usage = TokenUsage(ended.prompt_tokens, ended.cached_tokens, ended.completion_tokens)
+    return TextDelta("", ended.finish, usage)
+
+
+def _expect(kind: type[T], reply: ReplyBody) -> T:
+    if not isinstance(reply, kind):
+        raise EngineError(f"the worker answered with {type(reply).__name__}, expected was {kind.__name__}")
+    return reply

@@ -1,0 +1,129 @@
+"""One reply on its way: how it is drawn, which tokens are still to run, and the text so far."""
+
+import codecs
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Protocol
+
+from voicectl.core.errors import RequestRejected
+from voicectl.core.ports import FinishReason
+from voicectl.engine.messages import Generate, GenerationEnded
+from voicectl.engine.stage import Job
+
+_RANDOM_SEED: Final = 0xFFFFFFFF
+"""llama.cpp takes this seed for "pick one yourself", which would make replies unrepeatable."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How tokens are chosen; temperature 0 always takes the likeliest."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+
+    @classmethod
+    def of(cls, request: Generate) -> "SamplingSettings":
+        """Return the settings of a request. Raises RequestRejected when they mean nothing."""
+        if not (math.isfinite(request.temperature) and request.temperature >= 0):
+            raise RequestRejected(f"temperature is {request.temperature}, it must be 0 or more")
+        if not 0 < request.top_p <= 1:
+            raise RequestRejected(f"top_p is {request.top_p}, it must be above 0 and at most 1")
+        if request.top_k < 1:
+            raise RequestRejected(f"top_k is {request.top_k}, it must be at least 1")
+        return cls(request.temperature, request.top_p, request.top_k, request.seed % _RANDOM_SEED)
+
+
+class DecodeOutcome(Enum):
+    """What became of a batch."""
+
+    DONE = "done"
+    NO_SPACE = "no space"
+    """No room in the cache; nothing changed."""
+    FAILED = "failed"
+    """Some sequences of the batch may have grown: cut them back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One token of a batch: where it stands and whether the next token will be drawn from it."""
+
+    token: int
+    position: int
+    sequence: int
+    wants_logits: bool
+
+
+class Chain(Protocol):
+    """The samplers of one request."""
+
+    def sample(self, index: int) -> int:
+        """Return the next token after entry `index` of the batch decoded last."""
+        ...
+
+    def close(self) -> None:
+        """Free the samplers; safe to call twice."""
+        ...
+
+
+class TextStream:
+    """Joins the bytes of tokens to text; a character split between tokens waits for its rest."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def feed(self, piece: bytes) -> str:
+        """Return the whole characters that are new. An unfinished one at the end of a reply is dropped."""
+        return self._decoder.decode(piece)
+
+
+@dataclass(slots=True)
+class Generation:
+    """A request with its prompt. `chain` is None until it is admitted to a sequence."""
+
+    job: Job
+    session_id: str
+    sampling: SamplingSettings
+    prompt: Sequence[int]
+    max_tokens: int
+    chain: Chain | None = None
+    num_cached: int = 0
+    num_run: int = 0
+    num_completed: int = 0
+    next_token: int | None = None
+    text: TextStream = field(default_factory=TextStream)
+
+    @property
+    def request_id(self) -> int:
+        """Return the id of the request."""
+        return self.job.request_id
+
+    def accept(self, token: int) -> None:
+        """Take the token that was drawn: it is part of the reply and runs in the next step."""
+        self.next_token = token
+        self.num_completed += 1
+
+    def is_full(self) -> bool:
+        """Tell whether the reply has reached its length."""
+        return self.num_completed >= self.max_tokens
+
+    def ended(self, finish: FinishReason) -> GenerationEnded:
+        """Return the terminal reply."""
+        return GenerationEnded(
+            finish=finish,
+            prompt_tokens=len(self.prompt),
+            cached_tokens=self.num_cached,
+            completion_tokens=self.num_completed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one step runs for one request; `draws` says whether a token of the reply follows."""
+
+    generation: Generation
+    tokens: tuple[int, ...]
+    draws: bool

@@ -1,0 +1,147 @@
+"""Choose what the next step runs. Knows priorities and token budgets, not text, sessions or llama.cpp."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+SHORT_PREFILL_TOKENS: Final = 64
+"""Prompt tokens a step may take while replies are being spoken, so that none of them stalls."""
+STEPS_A_PRIORITY: Final = 4
+"""A prompt that was passed over this often counts as one priority more urgent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillPart:
+    """The next tokens of a prompt to run; `is_last` ones are followed by the first token of the reply."""
+
+    request_id: int
+    num_tokens: int
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeStep:
+    """Run one token of each of these requests."""
+
+    request_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillStep:
+    """Run parts of prompts."""
+
+    parts: tuple[PrefillPart, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """Return how many tokens the step runs."""
+        return sum(part.num_tokens for part in self.parts)
+
+
+Step = DecodeStep | PrefillStep
+
+
+@dataclass(slots=True)
+class _Prompt:
+    priority: int
+    order: int
+    num_remaining: int
+    num_passed_over: int = 0
+
+    def rank(self) -> tuple[int, int]:
+        return self.priority - self.num_passed_over // STEPS_A_PRIORITY, self.order
+
+
+class Scheduler:
+    """The running requests: first prompts to prefill, then replies to decode.
+
+    Steps of decoding and of prefilling alternate while there are both, decoding first, so a long
+    prompt slows the replies of others but never stops them, and no prompt waits for replies to end.
+    """
+
+    def __init__(self, *, prefill_tokens: int, short_prefill_tokens: int = SHORT_PREFILL_TOKENS) -> None:
+        """`prefill_tokens` bounds a step without live replies, `short_prefill_tokens` one with them."""
+        self._prefill_tokens = prefill_tokens
+        self._short_prefill_tokens = min(short_prefill_tokens, prefill_tokens)
+        self._prompts: dict[int, _Prompt] = {}
+        self._decoding: dict[int, None] = {}
+        self._num_added = 0
+        self._prefill_is_due = False
+
+    def __len__(self) -> int:
+        return len(self._prompts) + len(self._decoding)
+
+    def add(self, request_id: int, *, priority: int, num_tokens: int) -> None:
+        """Take in a request with `num_tokens` (at least one) of its prompt to run."""
+        self._num_added += 1
+        self._prompts[request_id] = _Prompt(priority, self._num_added, num_tokens)
+
+    def remove(self, request_id: int) -> None:
+        """Drop a request; unknown ones are ignored."""
+        self._prompts.pop(request_id, None)
+        self._decoding.pop(request_id, None)
+
+    def next_step(self) -> Step | None:
+        """Return what to run next; None when there is nothing."""
+        if self._decoding and not (self._prefill_is_due and self._prompts):
+            self._prefill_is_due = True
+            return DecodeStep(tuple(self._decoding))
+        self._prefill_is_due = False
+        return self._next_prefill() if self._prompts else None
+
+    def prefilled(self, request_id: int, num_tokens: int) -> None:
+        """Note that tokens of a prompt have run; after the last one the request decodes."""
+        prompt = self._prompts[request_id]
+        prompt.num_remaining -= num_tokens
+        if prompt.num_remaining <= 0:
+            del self._prompts[request_id]
+            self._decoding[request_id] = None
+
+    def _next_prefill(self) -> PrefillStep:
+        budget = self._short_prefill_tokens if self._decoding else self._prefill_tokens
+        parts = []
+        for request_id, prompt in sorted(self._prompts.items(), key=lambda pair: pair[1].rank()):
+            num_tokens = min(prompt.num_remaining, budget)
+            if num_tokens == 0:
+                prompt.num_passed_over += 1
+                continue
+            parts.append(PrefillPart(request_id, num_tokens, is_last=num_tokens == prompt.num_remaining))
+            budget -= num_tokens
+        return PrefillStep(tuple(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    request_id: int
+    session_id: str
+    priority: int
+    order: int
+
+
+class WaitingLine:
+    """Requests that have not begun: a session runs one at a time."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[int, _Waiter] = {}
+        self._num_added = 0
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._waiters)
+
+    def add(self, request_id: int, session_id: str, priority: int) -> None:
+        """Take in a request."""
+        self._num_added += 1
+        self._waiters[request_id] = _Waiter(request_id, session_id, priority, self._num_added)
+
+    def remove(self, request_id: int) -> None:
+        """Drop a request; unknown ones are ignored."""
+        self._waiters.pop(request_id, None)
+
+    def next_ready(self, busy_sessions: Collection[str]) -> int | None:
+        """Return the most urgent request whose session is idle, the oldest of equals."""
+        ready = (waiter for waiter in self._waiters.values() if waiter.session_id not in busy_sessions)
+        best = min(ready, key=lambda waiter: (waiter.priority, waiter.order), default=None)
+        return best.request_id if best else None

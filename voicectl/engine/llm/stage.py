@@ -1,0 +1,198 @@
+"""The language-model stage: one thread that owns the model, fed by commands. Knows no tokens."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final, Protocol
+
+import structlog
+
+from voicectl.core.clock import MonotonicClock
+from voicectl.core.errors import EngineError
+from voicectl.core.profile import LlmSettings
+from voicectl.engine.llm.loop import LoopLimits, StepLoop
+from voicectl.engine.llm.prompt import PromptBuilder
+from voicectl.engine.llm.runner import LlamaRunner, RunnerSettings
+from voicectl.engine.llm.template import renderer
+from voicectl.engine.messages import Failed, FailureKind, ReplyBody, TextPiece
+from voicectl.engine.stage import Job, StageRuntime, StageSetup
+
+CLOSE_TIMEOUT_S: Final = 1.0
+"""How long `close` waits for the step in progress."""
+
+log = structlog.get_logger(__name__)
+
+
+class Loop(Protocol):
+    """What the thread needs of `loop.StepLoop`, which says what each method does."""
+
+    def has_work(self) -> bool: ...
+    def submit(self, job: Job) -> None: ...
+    def cancel(self, request_id: int) -> None: ...
+    def step(self) -> None: ...
+    def reset(self, message: str) -> None: ...
+    def fail_all(self, kind: FailureKind, message: str) -> None: ...
+    def close(self) -> None: ...
+
+
+Command = Callable[[Loop], None]
+
+
+def load(setup: StageSetup) -> StageRuntime:
+    """Load the model, prefill the system prompt and warm up. Raises EngineError when that fails."""
+    path = model_file(setup.model_root)
+    return LlmStage(lambda: _open_loop(path, setup), depth=setup.profile.server.queue_depth)
+
+
+def model_file(root: Path) -> Path:
+    """Return the GGUF file of a model folder. Raises EngineError unless there is exactly one."""
+    found = sorted(root.glob("*.gguf"))
+    if len(found) != 1:
+        raise EngineError(
+            f"{root}: {len(found)} files end in .gguf, a language model needs exactly one",
+            hint="fetch the model with `voicectl models pull`",
+        )
+    return found[0]
+
+
+class LlmStage:
+    """A `StageRuntime`: `open_loop` is called, and the loop lives, on a thread of its own."""
+
+    def __init__(self, open_loop: Callable[[], Loop], *, depth: int) -> None:
+        """Return when the loop is open; raises what `open_loop` raises."""
+        self._depth = depth
+        self._commands: SimpleQueue[Command | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._num_open = 0
+        self._closed = False
+        opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._work, args=(open_loop, opened), name="llm", daemon=True)
+        self._thread.start()
+        opened.result()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job, or answer it with a failure."""
+        with self._lock:
+            refusal = self._refusal()
+            if refusal is None:
+                self._num_open += 1
+                counted = self._counted(job)
+                self._commands.put(lambda loop: _submit(loop, counted))
+        if refusal is not None:
+            job.emit(refusal)
+
+    def cancel(self, request_id: int) -> None:
+        """Stop a job before its next token; unknown ids are ignored."""
+        self._commands.put(lambda loop: loop.cancel(request_id))
+
+    def queued(self) -> int:
+        """Return how many jobs wait or run."""
+        with self._lock:
+            return self._num_open
+
+    def close(self) -> None:
+        """Answer all jobs with `Failed("cancelled")` and free the model."""
+        with self._lock:
+            self._closed = True
+        self._commands.put(None)
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _refusal(self) -> Failed | None:
+        if self._closed:
+            return Failed("cancelled", "the language model is stopping")
+        if self._num_open >= self._depth:
+            return Failed("rejected", f"{self._num_open} requests wait or run already")
+        return None
+
+    def _counted(self, job: Job) -> Job:
+        """Return the job with an emit that also counts its end."""
+
+        def emit(reply: ReplyBody) -> None:
+            if not isinstance(reply, TextPiece):
+                with self._lock:
+                    self._num_open -= 1
+            job.emit(reply)
+
+        return Job(job.request_id, job.priority, job.deadline_at, job.body, emit)
+
+    def _work(self, open_loop: Callable[[], Loop], opened: "Future[None]") -> None:
+        try:
+            loop = open_loop()
+        except BaseException as error:  # noqa: BLE001  # raised again by the thread that waits
+            opened.set_exception(error)
+            return
+        opened.set_result(None)
+        try:
+            while self._obey(loop):
+                self._step(loop)
+        finally:
+            with self._lock:
+                self._closed = True
+            self._obey_rest(loop)
+            loop.close()
+
+    def _obey(self, loop: Loop) -> bool:
+        """Carry out all commands, waiting for one while there is nothing to run; False at the end."""
+        try:
+            command = self._commands.get(block=not loop.has_work())
+            while command is not None:
+                command(loop)
+                command = self._commands.get_nowait()
+        except Empty:
+            return True
+        return False
+
+    def _obey_rest(self, loop: Loop) -> None:
+        """Carry out what was queued before a failure, so that every job is answered when the loop closes."""
+        while not self._commands.empty():
+            command = self._commands.get_nowait()
+            if command is not None:
+                command(loop)
+
+    def _step(self, loop: Loop) -> None:
+        try:
+            loop.step()
+        except Exception as error:
+            log.exception("step_failed")
+            loop.reset(f"the language model failed: {type(error).__name__}: {error}")
+
+
+def _submit(loop: Loop, job: Job) -> None:
+    try:
+        loop.submit(job)
+    except Exception as error:
+        log.exception("submit_failed", request_id=job.request_id)
+        job.emit(Failed("internal", f"{type(error).__name__}: {error}"))
+
+
+def _open_loop(path: Path, setup: StageSetup) -> StepLoop:
+    llm = setup.profile.llm
+    runner = LlamaRunner(path, _runner_settings(setup, llm))
+    try:
+        prompts = PromptBuilder(renderer(runner.template(), runner.vocabulary), runner.vocabulary)
+        limits = LoopLimits(
+            context_tokens=min(llm.context_tokens, runner.trained_tokens),
+            max_sessions=llm.max_sessions,
+            prefill_tokens=llm.prefill_tokens,
+        )
+        loop = StepLoop(runner, prompts, limits, MonotonicClock())
+        loop.warm_up(llm.system_prompt)
+    except BaseException:
+        runner.close()
+        raise
+    return loop
+
+
+def _runner_settings(setup: StageSetup, llm: LlmSettings) -> RunnerSettings:
+    return RunnerSettings(
+        # One sequence more than sessions, and cells for it: the shared prefix.
+        num_sequences=llm.max_sessions + 1,
+        cache_tokens=llm.max_sessions * llm.context_tokens + llm.context_tokens // 2,
+        batch_tokens=max(llm.prefill_tokens, llm.max_sessions + 1),
+        threads=llm.threads,
+        gpu_layers=llm.gpu_layers if setup.worker.device == "cuda" else 0,
+        gpu_index=setup.worker.device_index,
+        kv_type=llm.kv_type,
+    )

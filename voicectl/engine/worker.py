@@ -1,0 +1,257 @@
+"""The worker process: loads its stages, serves requests over one channel, ends with its gateway.
+
+Started as `python -m voicectl.engine.worker` by the supervisor, which writes the setup to its stdin
+and keeps that open: its end means that the gateway is gone.
+"""
+
+import asyncio
+import ctypes
+import faulthandler
+import gc
+import importlib
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, NoReturn
+
+import structlog
+import zmq
+
+from voicectl.core import log as logging_setup
+from voicectl.core.errors import VoicectlError
+from voicectl.core.profile import Profile, Worker
+from voicectl.engine.channel import Channel, ZmqContext
+from voicectl.engine.launch import MAX_SETUP_BYTES, WorkerSetup, read_setup
+from voicectl.engine.messages import (
+    Body,
+    Cancel,
+    Failed,
+    Forget,
+    Generate,
+    MalformedMessage,
+    Ping,
+    Pong,
+    Ready,
+    Reply,
+    ReplyBody,
+    Request,
+    ScoreTurn,
+    StartFailed,
+    Synthesize,
+    ToWorker,
+    Transcribe,
+    decode_to_worker,
+    encode,
+)
+from voicectl.engine.stage import Job, StageRuntime, StageSetup
+
+Loader = Callable[[StageSetup], StageRuntime]
+
+STAGES: Final[Mapping[str, str]] = {
+    "stt": "voicectl.engine.stt.stage:load",
+    "turn": "voicectl.engine.turn.stage:load",
+    "llm": "voicectl.engine.llm.stage:load",
+    "tts": "voicectl.engine.tts.stage:load",
+}
+"""Where each stage's loader lives; a worker imports only its own."""
+STAGE_OF: Final[Mapping[type[Body], str]] = {
+    Transcribe: "stt",
+    ScoreTurn: "turn",
+    Generate: "llm",
+    Forget: "llm",
+    Synthesize: "tts",
+}
+LINGER_S: Final = 0.3
+"""Time for the last replies to leave."""
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a stage's thread may keep the event loop from the interpreter; Python's own 5 ms are a reply late."""
+_PR_SET_PDEATHSIG: Final = 1
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerLoop:
+    """Routes requests to stages and their replies, from any thread, back to the gateway."""
+
+    def __init__(self, name: str, stages: Mapping[str, StageRuntime], send: Callable[[bytes], bool]) -> None:
+        """Serve `stages` on the running loop; `send` hands a frame to the channel, False when it is full."""
+        self._name = name
+        self._stages = stages
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._outbox: list[bytes] = []
+
+    def receive(self, frame: bytes) -> None:
+        """Act on a frame from the gateway; a malformed one is logged and dropped."""
+        try:
+            message = decode_to_worker(frame)
+        except MalformedMessage as error:
+            log.warning("frame_dropped", reason=str(error))
+            return
+        try:
+            self._act(message)
+        except Exception:
+            log.exception("message_failed", message=type(message).__name__)
+
+    def emit(self, request_id: int, body: ReplyBody) -> None:
+        """Send a reply. May be called from any thread; all that come before the loop wakes leave together."""
+        try:
+            frame = encode(Reply(request_id, body))
+        except (TypeError, ValueError, OverflowError) as error:
+            log.exception("reply_not_encodable", request_id=request_id, body=type(body).__name__)
+            frame = encode(Reply(request_id, Failed("internal", f"{type(body).__name__} cannot be sent: {error}")))
+        self._put(frame)
+
+    def flush(self) -> None:
+        """Hand all waiting frames to the channel."""
+        with self._lock:
+            frames, self._outbox = self._outbox, []
+        num_lost = sum(not self._send(frame) for frame in frames)
+        if num_lost:
+            # The gateway has not read for thousands of frames; its requests end by their deadlines.
+            log.error("replies_dropped", count=num_lost)
+
+    def close(self) -> None:
+        """Close all stages and send their last replies."""
+        for name, stage in self._stages.items():
+            try:
+                stage.close()
+            except Exception:
+                log.exception("stage_not_closed", stage=name)
+        self.flush()
+
+    def _act(self, message: ToWorker) -> None:
+        match message:
+            case Request():
+                self._submit(message)
+            case Cancel(request_id=request_id):
+                for stage in self._stages.values():
+                    stage.cancel(request_id)
+            case Ping(nonce=nonce):
+                self._put(encode(Pong(nonce, sum(stage.queued() for stage in self._stages.values()))))
+
+    def _put(self, frame: bytes) -> None:
+        with self._lock:
+            self._outbox.append(frame)
+            is_first = len(self._outbox) == 1
+        if is_first:
+            try:
+                self._loop.call_soon_threadsafe(self.flush)
+            except RuntimeError:
+                # The loop has ended, and with it the gateway's interest.
+                log.debug("reply_after_end")
+
+    def _submit(self, request: Request) -> None:
+        name = STAGE_OF[type(request.body)]
+        stage = self._stages.get(name)
+        if stage is None:
+            kind = type(request.body).__name__
+            message = f"worker {self._name} runs {', '.join(self._stages)}, none of which serves {kind}"
+            self.emit(request.request_id, Failed("rejected", message))
+            return
+        if not math.isfinite(request.timeout_s):
+            self.emit(request.request_id, Failed("rejected", f"a timeout of {request.timeout_s} s is no time"))
+            return
+        request_id = request.request_id
+        job = Job(
+            request_id=request_id,
+            priority=request.priority,
+            deadline_at=time.monotonic() + request.timeout_s,
+            body=request.body,
+            emit=lambda body: self.emit(request_id, body),
+        )
+        try:
+            stage.submit(job)
+        except Exception as error:
+            log.exception("submit_failed", stage=name, request_id=request_id)
+            self.emit(request_id, Failed("internal", f"{type(error).__name__}: {error}"))
+
+
+def main(registry: Mapping[str, str | Loader] = STAGES) -> NoReturn:
+    """Run a worker to its end, then leave without the destructors of native libraries, which may hang."""
+    # Ctrl-C in a terminal is for the gateway, which stops its workers in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    line = sys.stdin.buffer.readline(MAX_SETUP_BYTES)
+    if not line.endswith(b"\n"):
+        sys.exit("a worker is started by the gateway (`voicectl serve`), which writes its setup to stdin")
+    setup = read_setup(line)
+    logging_setup.configure(json=True, level=setup.log_level)
+    _die_with(setup.gateway_pid)
+    status = asyncio.run(_serve(setup, registry))
+    sys.stderr.flush()
+    os._exit(status)
+
+
+async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> int:
+    stop = asyncio.Event()
+    loops: list[WorkerLoop] = []
+    context: ZmqContext = zmq.Context()
+    channel = Channel.connected(context, setup.address, lambda frame: loops[0].receive(frame))
+    try:
+        worker = Worker.model_validate(setup.worker)
+        # Blocks the loop, which has nothing else to do yet; until it runs, SIGTERM ends the process at once.
+        stages = _load(setup, worker, registry)
+    except Exception as error:
+        log.exception("worker_start_failed")
+        channel.send(encode(_start_failure(error)))
+        channel.close(linger_s=LINGER_S)
+        context.term()
+        return 1
+    worker_loop = WorkerLoop(worker.name, stages, channel.send)
+    loops.append(worker_loop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
+    gc.collect()
+    gc.freeze()
+    channel.send(encode(Ready(os.getpid(), tuple(stages))))
+    await stop.wait()
+    asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+    worker_loop.close()
+    channel.close(linger_s=LINGER_S)
+    context.term()
+    return 0
+
+
+def _load(setup: WorkerSetup, worker: Worker, registry: Mapping[str, str | Loader]) -> dict[str, StageRuntime]:
+    profile = Profile.model_validate(setup.profile)
+    stages: dict[str, StageRuntime] = {}
+    for name in worker.stages:
+        started_at = time.monotonic()
+        load = _loader(registry[name])
+        stages[name] = load(StageSetup(profile, worker, Path(setup.model_roots[name])))
+        log.debug("stage_loaded", stage=name, duration_s=round(time.monotonic() - started_at, 3))
+    return stages
+
+
+def _loader(entry: str | Loader) -> Loader:
+    if not isinstance(entry, str):
+        return entry
+    module, _, name = entry.partition(":")
+    loader: Loader = getattr(importlib.import_module(module), name)
+    return loader
+
+
+def _start_failure(error: Exception) -> StartFailed:
+    if isinstance(error, VoicectlError):
+        return StartFailed(error.message, error.hint, error.exit_code)
+    return StartFailed(f"{type(error).__name__}: {error}")
+
+
+def _die_with(gateway_pid: int) -> None:
+    """Have the kernel end this process with its gateway, even while native code holds the interpreter."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != gateway_pid:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

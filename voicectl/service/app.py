@@ -1,0 +1,78 @@
+"""Composition root: verified models, the engine, and the gateway that opens calls on it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from voicectl.core.clock import Clock, MonotonicClock
+from voicectl.core.lockfile import read_lock
+from voicectl.core.paths import store_path
+from voicectl.core.profile import Profile
+from voicectl.engine.engine import Engine
+from voicectl.media.listening import Listener
+from voicectl.media.vad import VoiceActivityModel
+from voicectl.service.call import Call, CallEngine
+from voicectl.service.http import create_app
+from voicectl.service.lifecycle import serve
+from voicectl.weights.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+def model_roots(profile: Profile) -> dict[str, Path]:
+    """Return the folder of each model of a profile, by role, after its digests were checked.
+
+    Raises ChecksumMismatch (exit 4) or ArtifactMissing (exit 5).
+    """
+    lock = read_lock()
+    store = Store(store_path())
+    names = profile.models.model_dump()
+    return {role: store.verified_root(lock.model(name)) for role, name in names.items()}
+
+
+class Gateway:
+    """Opens calls on a running engine."""
+
+    def __init__(self, profile: Profile, engine: Engine, vad: VoiceActivityModel, clock: Clock) -> None:
+        self._profile = profile
+        self._engine = engine
+        self._vad = vad
+        self._clock = clock
+
+    @property
+    def model_name(self) -> str:
+        """The language model's name, as clients see it."""
+        return self._profile.models.llm
+
+    def ready(self) -> bool:
+        """Whether every stage can take requests."""
+        return all(state == "ready" for state in self.stages().values())
+
+    def stages(self) -> Mapping[str, str]:
+        """Return the state of each worker."""
+        return {name: state.state for name, state in self._engine.states().items()}
+
+    def open_conversation(self, session_id: str) -> Call:
+        """Return a new call."""
+        listener = Listener(self._vad.stream(), self._profile.endpointing, self._profile.vad)
+        engine = CallEngine(
+            self._engine.transcriber,
+            self._engine.turn_detector,
+            self._engine.language_model,
+            self._engine.synthesizer,
+        )
+        return Call(session_id, self._profile, engine, listener, self._clock)
+
+
+async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None]) -> None:
+    """Run the appliance until SIGTERM or SIGINT; `on_ready` gets the base URL once it takes calls."""
+    roots = await asyncio.to_thread(model_roots, profile)
+    async with Engine(profile, roots) as engine:
+        clock = MonotonicClock()
+        gateway = Gateway(profile, engine, VoiceActivityModel(roots["vad"]), clock)
+        app = create_app(gateway, profile, clock=clock)
+        await serve(
+            app, profile.server.host, profile.server.port, on_started=on_ready, drain_s=profile.timeouts.drain_s
+        )

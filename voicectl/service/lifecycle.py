@@ -1,0 +1,227 @@
+"""Runs the gateway's HTTP server from its first port to its last caller. Knows no model and no media."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Generator
+from typing import Final
+
+import structlog
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from voicectl.core.errors import ConfigError
+from voicectl.service.http import GatewayApp, Sessions
+
+log = structlog.get_logger(__name__)
+
+PING_S: Final = 20.0
+CLOSE_S: Final = 5.0
+"""Time for calls to wind up after they were told to, and for connections to close after that."""
+LINGER_S: Final = 2.0
+"""Time for a peer to read what it is still owed, after which its socket is dropped."""
+OVERSIZE_FACTOR: Final = 2
+"""Messages up to this many times the limit are still read, so that they get an `error` and not a close."""
+
+
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which also lets go of a peer that no longer reads."""
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        # transport.close() waits for the peer to read its buffer, which a stalled one never does.
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(LINGER_S, self.transport.abort)
+
+
+class _UvicornLog(logging.Handler):
+    """Passes uvicorn's own warnings to our log; a client's fault comes without a traceback."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        failure = record.exc_info[1] if record.exc_info else None
+        if failure is None or isinstance(failure, UnicodeDecodeError):
+            log.warning("http_server_warned", message=record.getMessage(), cause=str(failure) if failure else None)
+        else:
+            log.error("http_server_failed", message=record.getMessage(), exc_info=failure)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: it drains the calls before it closes connections."""
+
+    def __init__(
+        self, config: uvicorn.Config, sessions: Sessions, on_started: Callable[[], None], drain_s: float
+    ) -> None:
+        super().__init__(config)
+        self._sessions = sessions
+        self._on_started = on_started
+        self._drain_s = drain_s
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to `serve`."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept, then say so."""
+        await super().startup(sockets)
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, let calls end by themselves for a while, end the others, and close."""
+        self._sessions.draining = True
+        for server in self.servers:
+            server.close()
+        if len(self._sessions):
+            log.info("drain_started", sessions=len(self._sessions), drain_s=self._drain_s)
+            if not await self._emptied(self._drain_s):
+                log.warning("drain_expired", sessions=len(self._sessions))
+        self._sessions.closing.set()
+        if not await self._emptied(CLOSE_S):
+            log.error("sessions_left", sessions=len(self._sessions))
+        await super().shutdown(sockets)
+
+    async def abort(self) -> None:
+        """End everything at once; uvicorn leaves its connections behind when it is cancelled."""
+        for server in getattr(self, "servers", ()):
+            server.close()
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    async def _emptied(self, within_s: float) -> bool:
+        try:
+            async with asyncio.timeout(within_s):
+                await self._sessions.wait_empty()
+        except TimeoutError:
+            return False
+        return True
+
+
+async def serve(
+    app: GatewayApp,
+    host: str,
+    port: int,
+    *,
+    on_started: Callable[[str], None],
+    drain_s: float,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve `app` until it is told to stop, then drain its calls for up to `drain_s` seconds.
+
+    Without `stop`, SIGTERM and SIGINT stop it and a second SIGINT ends all calls at once; with it,
+    signals are the caller's business. `on_started` gets the URL, with the port that was chosen where
+    `port` is 0. The application's lifespan is not run. Raises ConfigError when the address cannot be
+    listened on.
+    """
+    listener = bind(host, port)
+    url = _url(host, listener)
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws=_WebSocketProtocol,
+        # A voice frame is small and base64: compressing it costs more time than it saves on the wire.
+        ws_per_message_deflate=False,
+        ws_max_size=OVERSIZE_FACTOR * app.max_message_bytes,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=int(CLOSE_S),
+    )
+    server = _Server(config, app.sessions, lambda: on_started(url), drain_s)
+    stopping = stop or asyncio.Event()
+    with contextlib.ExitStack() as stack:
+        stack.callback(listener.close)
+        stack.enter_context(_uvicorn_logging())
+        if stop is None:
+            stack.enter_context(_signals(stopping, app.sessions))
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(_stop_on(stopping, server))
+            try:
+                await server.serve(sockets=[listener])
+            except asyncio.CancelledError:
+                await server.abort()
+                raise
+            finally:
+                watcher.cancel()
+
+
+async def _stop_on(stopping: asyncio.Event, server: uvicorn.Server) -> None:
+    await stopping.wait()
+    server.should_exit = True
+
+
+@contextlib.contextmanager
+def _signals(stopping: asyncio.Event, sessions: Sessions) -> Generator[None, None, None]:
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        if stopping.is_set():
+            sessions.closing.set()
+        stopping.set()
+
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _uvicorn_logging() -> Generator[None, None, None]:
+    logger = logging.getLogger("uvicorn")
+    before = logger.handlers[:], logger.propagate, logger.level
+    logger.handlers, logger.propagate = [_UvicornLog(logging.WARNING)], False
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before[0], before[1]
+        logger.setLevel(before[2])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening-to-be socket. Raises ConfigError naming the address and what is wrong with it."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise ConfigError(f"{host}: {error.strerror or error}", hint="choose another address with --host") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise _refused(host, port, error) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _refused(host: str, port: int, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"port {port} on {host} is in use",
+            hint=f"see who holds it with `ss -ltnp 'sport = :{port}'`, or choose another with --port",
+        )
+    if error.errno == errno.EACCES:
+        return ConfigError(f"port {port} on {host} needs privileges", hint="choose a port above 1023 with --port")
+    return ConfigError(
+        f"cannot listen on {host} port {port}: {error.strerror}", hint="choose another address with --host"
+    )
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
