@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from tests.fakes.conversation import ScriptedGateway, eventually, running, scripted_profile
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.fakes.conversation import ScriptedGateway, eventually, running, scripted_profile
 from voicectl.core.errors import ConfigError
 from voicectl.service.http import create_app
 from voicectl.service.lifecycle import bind, serve

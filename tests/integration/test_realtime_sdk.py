@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
+
 from tests.fakes.conformance import validate_frame
 from tests.fakes.conversation import RunningGateway, Script, running, tone
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.fakes.conformance import validate_frame
-from tests.fakes.conversation import RunningGateway, Script, eventually, running, scripted_profile, tone
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.fakes.conformance import validate_frame
+from tests.fakes.conversation import RunningGateway, Script, eventually, running, scripted_profile
 from voicectl.core import events as ev
 
 pytestmark = pytest.mark.integration

@@ -88,7 +88,9 @@ async def private_gateway(profile: str | None, overrides: Sequence[str]) -> Asyn
     with tempfile.TemporaryFile(prefix="voicectl-gateway-") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "voicectl", "serve", "--private", "--json", "--host", "127.0.0.1", "--port", "0"),
+            # -P: what lies in the current folder must not pass for a module of ours.
+            *("-P", "-m", "voicectl", "serve", "--private", "--json", "--log-level", "warning"),
+            *("--host", "127.0.0.1", "--port", "0"),
             *options,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

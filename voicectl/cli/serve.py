@@ -12,6 +12,7 @@ import typer
 
 from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
 from voicectl.cli.output import Output
+from voicectl.core.errors import UsageError
 
 app = typer.Typer(add_completion=False)
 
@@ -27,6 +28,9 @@ def serve_command(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 picks a free one.")] = None,
     settings: SetOption = None,
+    log_level: Annotated[
+        str, typer.Option("--log-level", metavar="LEVEL", help="Least level logged: debug, info, warning, error.")
+    ] = "info",
     json: JsonOption = False,
     private: Annotated[bool, typer.Option("--private", hidden=True)] = False,
 ) -> None:
@@ -45,8 +49,13 @@ def serve_command(
         else:
             output.note(f"ready: {url}/v1/realtime  (profile {chosen.name}; stop with Ctrl-C)")
 
+    from voicectl.core.log import configure
     from voicectl.service.app import serve_forever
 
+    try:
+        configure(json=json, level=log_level)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if private:
         threading.Thread(target=_stop_with_stdin, name="parent-watch", daemon=True).start()
     elif not json:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from voicectl.cli.talk_view import TalkView
     from voicectl.core.audio import Samples
     from voicectl.core.profile import Profile
+
+LATE_MS: Final = 20.0
+"""Frames that leave later than this spoil a measurement to the milliseconds."""
 
 app = typer.Typer(add_completion=False)
 
@@ -154,6 +157,10 @@ async def _call(talk: Talk, profile: "Profile", output: Output) -> "list[TurnRep
                 view.turn(report)
         for error in caller.record.errors:
             output.note(f"the gateway said: {error}")
+        if caller.worst_late_ms > LATE_MS:
+            output.note(
+                f"this machine was busy: sound left up to {caller.worst_late_ms:.0f} ms late, the times are too long"
+            )
     return reports
 
 

@@ -1,6 +1,6 @@
 """The Protocols through which `service` wires the planes to the engine, and what passes through them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, Protocol
@@ -115,7 +115,7 @@ class TurnDetector(Protocol):
 class LanguageModel(Protocol):
     """Text to text."""
 
-    def generate(self, request: ChatRequest, *, timeout_s: float) -> AsyncIterator[TextDelta]:
+    def generate(self, request: ChatRequest, *, timeout_s: float) -> AsyncGenerator[TextDelta, None]:
         """Stream a reply. Closing the iterator, or cancelling its task, cancels the request."""
         ...
 
@@ -129,6 +129,6 @@ class Synthesizer(Protocol):
 
     def synthesize(
         self, text: str, *, speed: float = 1.0, priority: Priority = Priority.FINAL, timeout_s: float
-    ) -> AsyncIterator[SpeechChunk]:
+    ) -> AsyncGenerator[SpeechChunk, None]:
         """Stream the speech of one clause or sentence. Closing the iterator cancels the request."""
         ...

@@ -129,7 +129,19 @@ class Endpointing(Section):
     turn_taking_ms: int = Field(
         default=300, ge=100, description="Pause that ends a turn that sounds complete.", examples=[300]
     )
+    doubt_ms: int = Field(
+        default=600,
+        ge=100,
+        description="Pause that ends a turn whose words are complete but whose sound is not.",
+        examples=[600],
+    )
     completion_ms: int = Field(default=800, ge=200, description="Pause that ends a turn that does not.", examples=[800])
+    patience_ms: int = Field(
+        default=1500,
+        ge=200,
+        description="Pause that ends a turn whose last words announce more: 'and', 'um', a group of digits.",
+        examples=[1500],
+    )
     complete_probability: float = Field(
         default=0.5, gt=0, lt=1, description="End-of-turn probability that sounds complete.", examples=[0.5]
     )
@@ -139,6 +151,8 @@ class Endpointing(Section):
     def _thresholds_rise(self) -> "Endpointing":
         if not self.hesitation_ms < self.turn_taking_ms < self.completion_ms:
             raise ValueError("hesitation_ms < turn_taking_ms < completion_ms must hold")
+        if not self.turn_taking_ms <= self.doubt_ms <= self.completion_ms <= self.patience_ms:
+            raise ValueError("turn_taking_ms <= doubt_ms <= completion_ms <= patience_ms must hold")
         return self
 
 

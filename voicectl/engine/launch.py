@@ -48,7 +48,7 @@ def worker_environment(profile: Profile, worker: Worker, environment: Mapping[st
     }
 
 
-def without_stages(worker: Worker, wanted: tuple[Stage, ...]) -> Worker | None:
+def with_stages(worker: Worker, wanted: tuple[Stage, ...]) -> Worker | None:
     """Return the worker with only the wanted ones of its stages; None when none is left."""
     stages = tuple(stage for stage in worker.stages if stage in wanted)
     return worker.model_copy(update={"stages": stages}) if stages else None

@@ -1,6 +1,5 @@
 """Brings what a worker writes to stderr into the gateway's log: its events, and lines of native libraries."""
 
-import asyncio
 import json
 import logging
 from collections import deque
@@ -10,7 +9,6 @@ import structlog
 
 from voicectl.core.clock import Clock, MonotonicClock
 
-MAX_LINE_BYTES: Final = 65_536
 MAX_LINE_CHARS: Final = 4_000
 LINES_A_SECOND: Final = 200
 """More lines than this are counted, not logged: a library that repeats itself must not drown the log."""
@@ -28,18 +26,6 @@ class WorkerLog:
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._second = 0
         self._num_in_second = 0
-
-    async def forward(self, stream: asyncio.StreamReader) -> None:
-        """Log each line until the end of the stream, whose limit must be MAX_LINE_BYTES."""
-        while True:
-            try:
-                line = await stream.readline()
-            except ValueError:
-                self._log.warning("worker_line_dropped", reason=f"longer than {MAX_LINE_BYTES} bytes")
-                continue
-            if not line:
-                return
-            self.take(line)
 
     def take(self, line: bytes) -> None:
         """Log one line: an event as itself, anything else as `worker_wrote`."""

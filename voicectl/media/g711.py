@@ -33,13 +33,15 @@ def pcm16_to_alaw(pcm: bytes) -> bytes:
 
 
 def _expanded(encoded: bytes, table: Pcm) -> bytes:
-    return table[np.frombuffer(encoded, dtype=np.uint8)].astype("<i2").tobytes()
+    pcm: Pcm = table[np.frombuffer(encoded, dtype=np.uint8)]
+    return pcm.astype("<i2").tobytes()
 
 
 def _compressed(pcm: bytes, table: NDArray[np.uint8]) -> bytes:
     if len(pcm) % 2:
         raise ValueError(f"{len(pcm)} bytes are not whole 16-bit samples")
-    return table[np.frombuffer(pcm, dtype="<u2")].tobytes()
+    encoded: NDArray[np.uint8] = table[np.frombuffer(pcm, dtype="<u2")]
+    return encoded.tobytes()
 
 
 def _ulaw_expansion() -> Pcm:

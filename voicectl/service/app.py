@@ -11,8 +11,9 @@ from voicectl.core.lockfile import read_lock
 from voicectl.core.paths import store_path
 from voicectl.core.profile import Profile
 from voicectl.engine.engine import Engine
+from voicectl.media.endpointing import Endpointer
 from voicectl.media.listening import Listener
-from voicectl.media.vad import VoiceActivityModel
+from voicectl.media.vad import VoiceActivityDetector
 from voicectl.service.call import Call, CallEngine
 from voicectl.service.http import create_app
 from voicectl.service.lifecycle import serve
@@ -35,7 +36,7 @@ def model_roots(profile: Profile) -> dict[str, Path]:
 class Gateway:
     """Opens calls on a running engine."""
 
-    def __init__(self, profile: Profile, engine: Engine, vad: VoiceActivityModel, clock: Clock) -> None:
+    def __init__(self, profile: Profile, engine: Engine, vad: Path, clock: Clock) -> None:
         self._profile = profile
         self._engine = engine
         self._vad = vad
@@ -56,14 +57,15 @@ class Gateway:
 
     def open_conversation(self, session_id: str) -> Call:
         """Return a new call."""
-        listener = Listener(self._vad.stream(), self._profile.endpointing, self._profile.vad)
+        profile = self._profile
+        listener = Listener(VoiceActivityDetector(self._vad), Endpointer(profile.endpointing, profile.vad), profile.vad)
         engine = CallEngine(
             self._engine.transcriber,
             self._engine.turn_detector,
             self._engine.language_model,
             self._engine.synthesizer,
         )
-        return Call(session_id, self._profile, engine, listener, self._clock)
+        return Call(session_id, profile, engine, listener, self._clock)
 
 
 async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None]) -> None:
@@ -71,7 +73,7 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None]) ->
     roots = await asyncio.to_thread(model_roots, profile)
     async with Engine(profile, roots) as engine:
         clock = MonotonicClock()
-        gateway = Gateway(profile, engine, VoiceActivityModel(roots["vad"]), clock)
+        gateway = Gateway(profile, engine, roots["vad"], clock)
         app = create_app(gateway, profile, clock=clock)
         await serve(
             app, profile.server.host, profile.server.port, on_started=on_ready, drain_s=profile.timeouts.drain_s

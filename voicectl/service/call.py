@@ -63,7 +63,7 @@ class Call:
         self._clock = clock
         self._started_at = clock.now()
         self._session = Session(profile, lambda kind: f"{kind}_{secrets.token_hex(8)}")
-        self._voice = Voice(profile, clock, self._send_audio, self._post)
+        self._voice = Voice(profile.playout.lead_ms, clock, self._send, self._post, self._spawn)
         self._inbox: asyncio.Queue[Any] = asyncio.Queue()
         self._emit: Emit | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -120,9 +120,8 @@ class Call:
                 self._configure_listener()
             case told.TurnTranscribed(hearing_id, text):
                 await self._step(entry)
-                pause_id = self._pauses.pop(hearing_id, None)
-                if pause_id is not None:
-                    await self._weigh(Evidence(pause_id, None, text))
+                if hearing_id in self._pauses:
+                    await self._weigh(Evidence(self._pauses.pop(hearing_id), None, text))
             case _:
                 await self._step(entry)
 
@@ -225,7 +224,7 @@ class Call:
         try:
             transcript = await self._engine.transcriber.transcribe(
                 samples,
-                hotwords=self._session.settings.hotwords,
+                hotwords=self._session.settings.hotwords or None,
                 priority=priority,
                 timeout_s=self._profile.timeouts.stt_s,
             )
@@ -243,7 +242,7 @@ class Call:
         try:
             transcript = await self._engine.transcriber.transcribe(
                 self._listener.turn_audio(),
-                hotwords=self._session.settings.hotwords,
+                hotwords=self._session.settings.hotwords or None,
                 priority=Priority.PARTIAL,
                 timeout_s=self._profile.timeouts.stt_s,
             )
@@ -318,9 +317,6 @@ class Call:
     async def _send(self, event: ev.CallEvent) -> None:
         assert self._emit is not None
         await self._emit(event)
-
-    async def _send_audio(self, event: ev.ReplyAudio) -> None:
-        await self._send(event)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._tasks is not None

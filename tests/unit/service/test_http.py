@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tests.fakes.conversation import scripted_profile
 
+from tests.fakes.conversation import scripted_profile
 from voicectl.core.errors import RequestRejected
 from voicectl.service.http import Sessions, session_defaults
 

@@ -13,7 +13,7 @@ from voicectl.core.clock import MonotonicClock
 from voicectl.core.errors import EngineError
 from voicectl.core.profile import LlmSettings
 from voicectl.engine.llm.loop import LoopLimits, StepLoop
-from voicectl.engine.llm.prompt import PromptBuilder
+from voicectl.engine.llm.prompt import PromptBuilder, Renderer
 from voicectl.engine.llm.runner import LlamaRunner, RunnerSettings
 from voicectl.engine.llm.template import renderer
 from voicectl.engine.messages import Failed, FailureKind, ReplyBody, TextPiece
@@ -66,7 +66,7 @@ class LlmStage:
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._num_open = 0
-        self._closed = False
+        self._refusal: Failed | None = None
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, args=(open_loop, opened), name="llm", daemon=True)
         self._thread.start()
@@ -75,7 +75,9 @@ class LlmStage:
     def submit(self, job: Job) -> None:
         """Queue a job, or answer it with a failure."""
         with self._lock:
-            refusal = self._refusal()
+            refusal = self._refusal
+            if refusal is None and self._num_open >= self._depth:
+                refusal = Failed("rejected", f"{self._num_open} requests wait or run already")
             if refusal is None:
                 self._num_open += 1
                 counted = self._counted(job)
@@ -94,17 +96,14 @@ class LlmStage:
 
     def close(self) -> None:
         """Answer all jobs with `Failed("cancelled")` and free the model."""
-        with self._lock:
-            self._closed = True
+        self._refuse(Failed("cancelled", "the language model is stopping"))
         self._commands.put(None)
         self._thread.join(CLOSE_TIMEOUT_S)
 
-    def _refusal(self) -> Failed | None:
-        if self._closed:
-            return Failed("cancelled", "the language model is stopping")
-        if self._num_open >= self._depth:
-            return Failed("rejected", f"{self._num_open} requests wait or run already")
-        return None
+    def _refuse(self, refusal: Failed) -> None:
+        """Answer all later jobs with `refusal`, unless another is set already."""
+        with self._lock:
+            self._refusal = self._refusal or refusal
 
     def _counted(self, job: Job) -> Job:
         """Return the job with an emit that also counts its end."""
@@ -128,8 +127,7 @@ class LlmStage:
             while self._obey(loop):
                 self._step(loop)
         finally:
-            with self._lock:
-                self._closed = True
+            self._refuse(Failed("internal", "the language model broke down and must be loaded again"))
             self._obey_rest(loop)
             loop.close()
 
@@ -171,7 +169,7 @@ def _open_loop(path: Path, setup: StageSetup) -> StepLoop:
     llm = setup.profile.llm
     runner = LlamaRunner(path, _runner_settings(setup, llm))
     try:
-        prompts = PromptBuilder(renderer(runner.template(), runner.vocabulary), runner.vocabulary)
+        prompts = PromptBuilder(_renderer_of(runner), runner.vocabulary)
         limits = LoopLimits(
             context_tokens=min(llm.context_tokens, runner.trained_tokens),
             max_sessions=llm.max_sessions,
@@ -183,6 +181,11 @@ def _open_loop(path: Path, setup: StageSetup) -> StepLoop:
         runner.close()
         raise
     return loop
+
+
+def _renderer_of(runner: LlamaRunner) -> Renderer:
+    vocabulary = runner.vocabulary
+    return renderer(runner.template(), start_text=vocabulary.start_text(), end_text=vocabulary.end_text())
 
 
 def _runner_settings(setup: StageSetup, llm: LlmSettings) -> RunnerSettings:

@@ -8,19 +8,21 @@ from voicectl.core.errors import EngineError, RequestRejected
 from voicectl.core.events import Role
 from voicectl.engine.llm.native import native
 from voicectl.engine.llm.prompt import Renderer
-from voicectl.engine.llm.vocabulary import Vocabulary
 
 _THINKING_SWITCH: Final = "enable_thinking"
 """Templates of models that can think aloud read this variable; spoken replies must not wait for thoughts."""
 
 
-def renderer(template: str | None, vocabulary: Vocabulary) -> Renderer:
-    """Return the renderer of a model's chat template. Raises EngineError if the model carries none."""
+def renderer(template: str | None, *, start_text: str, end_text: str) -> Renderer:
+    """Return the renderer of a model's chat template. Raises EngineError if it has none or an unreadable one.
+
+    `start_text` and `end_text` are how the vocabulary writes the tokens around a text.
+    """
     if template is None:
         raise EngineError("the model carries no chat template", hint="choose an instruction-tuned model")
     if _THINKING_SWITCH not in template and _render_natively(template, [("user", "?")]) is not None:
         return lambda messages: _render_natively(template, messages) or ""
-    return _jinja_renderer(template, vocabulary)
+    return _jinja_renderer(template, start_text, end_text)
 
 
 def _render_natively(template: str, messages: Sequence[tuple[Role, str]]) -> str | None:
@@ -44,14 +46,12 @@ def _render_natively(template: str, messages: Sequence[tuple[Role, str]]) -> str
         room = length
 
 
-def _jinja_renderer(template: str, vocabulary: Vocabulary) -> Renderer:
+def _jinja_renderer(template: str, start_text: str, end_text: str) -> Renderer:
     from jinja2 import TemplateError
     from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
     try:
-        formatter = Jinja2ChatFormatter(
-            template, eos_token=vocabulary.end_text(), bos_token=vocabulary.start_text(), add_generation_prompt=True
-        )
+        formatter = Jinja2ChatFormatter(template, eos_token=end_text, bos_token=start_text, add_generation_prompt=True)
     except TemplateError as error:
         raise EngineError(f"the model's chat template cannot be read: {error}") from error
 

@@ -23,12 +23,7 @@ _TIME_STEP_S: Final = 0.02
 
 
 class WhisperModel:
-    """A loaded Whisper model; `read` may be called from as many threads as the profile has lanes.
-
-    It is asked for times although nobody wants them: a model that has to say when the words ended
-    does not say them again to fill a short window (loops on 7 of 55 short clips without times, on 2
-    with them, both of which repeat words; WER 4.8 % against 4.3 %; tiny.en, 2026-11).
-    """
+    """A loaded Whisper model; `read` may be called from as many threads as the profile has lanes."""
 
     def __init__(self, model_root: Path, settings: SttSettings, worker: Worker) -> None:
         """Load the model. Raises ArtifactMissing, or ConfigError for a language it does not speak."""
@@ -62,12 +57,22 @@ class WhisperModel:
                 call.result()
 
     def read(
-        self, samples: Samples, window: int, *, max_tokens: int, hotwords: str | None, check: Callable[[], None]
+        self,
+        samples: Samples,
+        window: int,
+        *,
+        with_times: bool,
+        max_tokens: int,
+        hotwords: str | None,
+        check: Callable[[], None],
     ) -> Reading:
-        """Read samples that fit into a window of so many frames. `check` may stop it half-way by raising."""
+        """Read samples that fit into a window of so many frames. `check` may stop it half-way by raising.
+
+        `with_times` makes the model say when words began and ended; the times are not part of the text.
+        """
         encoded = self._model.encode(self._features(samples, window))
         check()
-        prompt = self._hotword_tokens(hotwords) + self._prompt
+        prompt = [*self._hotword_tokens(hotwords), *self._prompt, *([] if with_times else [self._first_time - 1])]
         # CTranslate2 takes half of max_length, less where the prompt leaves no more, as the new tokens' limit.
         max_length = min(_TEXT_LENGTH, max(2 * max_tokens, len(prompt) + max_tokens))
         result = self._model.generate(

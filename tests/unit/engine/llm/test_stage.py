@@ -116,3 +116,20 @@ def test_a_model_folder_holds_exactly_one_model(tmp_path: Path, names: tuple[str
     (tmp_path / "single").mkdir()
     (tmp_path / "single" / "any.gguf").touch()
     assert model_file(tmp_path / "single").name == "any.gguf"
+
+
+def test_a_stage_that_broke_down_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: queue.Queue[object] = queue.Queue()
+    monkeypatch.setattr(threading, "excepthook", ended.put)
+    backend = Gate()
+    stage = stage_on(backend)
+    backend.failures += [OSError("still lost"), OSError("device lost")]
+    replies = submit(stage, 1, generate("a", "Hello"))
+    assert isinstance(end_of(replies), Failed)
+    ended.get(timeout=PATIENCE_S)
+    late = end_of(submit(stage, 2, generate("a", "Hello")))
+    assert isinstance(late, Failed)
+    assert late.kind == "internal"
+    assert backend.closed
+    assert stage.queued() == 0
+    stage.close()

@@ -333,13 +333,7 @@ def parse_event(event: dict[str, Any]) -> ClientEvent:
 
 def _refusal(error: ValidationError, event_id: str | None) -> ClientEventError:
     first = error.errors(include_url=False, include_context=False)[0]
-    # A discriminated union puts its tag on the path, which is no field of the client's.
-    parts = [
-        str(part)
-        for part in first["loc"]
-        if part not in ("server_vad", "semantic_vad", "dict", "int", "literal['inf']")
-    ]
-    param = ".".join(parts)
+    param = ".".join(str(part) for part in first["loc"] if part not in _NO_FIELDS)
     kind = first["type"]
     code = _CODES.get(kind, INVALID_TYPE if kind.endswith("_type") else INVALID_VALUE)
     given = "" if code in (MISSING_PARAMETER, UNKNOWN_PARAMETER) else f", not {first['input']!r:.80}"

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from tests.fakes.conformance import validate_frame
 
+from tests.fakes.conformance import validate_frame
 from voicectl.core import events as ev
 from voicectl.media.transports.realtime.protocol import RealtimeProtocol
 from voicectl.media.transports.realtime.session import SessionDefaults
@@ -50,7 +50,11 @@ def test_settings_under_beta_names_reach_the_call() -> None:
     [
         ({"input_audio_format": "mp3"}, "invalid_value", "session.input_audio_format"),
         ({"modalities": []}, "invalid_value", "session.modalities"),
-        ({"turn_detection": {"type": "server_vad", "threshold": 5}}, "invalid_value", "session.turn_detection.threshold"),
+        (
+            {"turn_detection": {"type": "server_vad", "threshold": 5}},
+            "invalid_value",
+            "session.turn_detection.threshold",
+        ),
         ({"audio": {}}, "unknown_parameter", "session.audio"),
     ],
 )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.conversation import Script, ScriptedConversation
-
 from voicectl.core import events as ev
 from voicectl.core.clock import MonotonicClock
 from voicectl.media.transports.realtime.connection import Connection, ConnectionLimits, Conversation, Ending

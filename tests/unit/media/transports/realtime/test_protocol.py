@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes.conformance import validate_frame
 
+from tests.fakes.conformance import validate_frame
 from voicectl.core import events as ev
 from voicectl.media.transports.realtime.protocol import RealtimeProtocol, Received
 from voicectl.media.transports.realtime.session import SessionDefaults
@@ -337,9 +337,7 @@ def test_audio_is_resampled_to_the_format_the_reply_began_with() -> None:
     sent(wire, STARTED)
     update(wire, audio={"output": {"format": {"type": "audio/pcmu"}}})
     frames = [
-        frame
-        for _ in range(10)
-        for frame in sent(wire, ev.ReplyAudio("resp_1", "item_1", b"\0\0" * 2205, 22_050))
+        frame for _ in range(10) for frame in sent(wire, ev.ReplyAudio("resp_1", "item_1", b"\0\0" * 2205, 22_050))
     ]
     frames += sent(wire, ended())
     pcm = b"".join(base64.b64decode(f["delta"]) for f in frames if f["type"] == "response.output_audio.delta")

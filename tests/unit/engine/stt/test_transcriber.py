@@ -1,0 +1,141 @@
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from voicectl.core.audio import Samples, float_to_pcm16
+from voicectl.core.clock import MonotonicClock
+from voicectl.core.errors import ConfigError, RequestRejected
+from voicectl.core.ports import Priority
+from voicectl.core.profile import SttSettings
+from voicectl.engine.jobs import JobRun
+from voicectl.engine.messages import Body, ScoreTurn, Transcribe, Transcribed
+from voicectl.engine.stage import Job
+from voicectl.engine.stt.quality import Reading
+from voicectl.engine.stt.stage import Transcriber, combine, window_ladder
+
+RATE = 16_000
+LOOP = "ten of clubs ten of clubs"
+
+
+@dataclass
+class ScriptedWhisper:
+    """Answers with the given readings and remembers what it was asked."""
+
+    readings: list[Reading]
+    asked: list[tuple[int, int, str | None]] = field(default_factory=list)
+
+    def read(
+        self,
+        samples: Samples,
+        window: int,
+        *,
+        with_times: bool,
+        max_tokens: int,
+        hotwords: str | None,
+        check: Callable[[], None],
+    ) -> Reading:
+        check()
+        self.asked.append((len(samples), window, hotwords))
+        return self.readings.pop(0)
+
+    @property
+    def windows(self) -> list[int]:
+        return [window for _, window, _ in self.asked]
+
+
+def reading(text: str, avg_logprob: float = -0.2, resume_at_s: float | None = None) -> Reading:
+    return Reading(text, avg_logprob, 0.1, len(text.split()), True, 1000, resume_at_s)
+
+
+def ask(
+    whisper: ScriptedWhisper,
+    *,
+    seconds: float = 2.0,
+    priority: Priority = Priority.FINAL,
+    body: Body | None = None,
+    settings: SttSettings | None = None,
+) -> Transcribed:
+    pcm = float_to_pcm16(np.zeros(int(seconds * RATE), dtype=np.float32))
+    job = Job(
+        request_id=1,
+        priority=priority,
+        deadline_at=float("inf"),
+        body=body or Transcribe(pcm=pcm),
+        emit=lambda _: None,
+    )
+    return Transcriber(whisper, settings or SttSettings())(JobRun(job, MonotonicClock()))
+
+
+def test_credible_speech_is_read_once_in_its_window() -> None:
+    whisper = ScriptedWhisper([reading("go forward")])
+    assert ask(whisper).text == "go forward"
+    assert whisper.windows == [1000]
+
+
+def test_a_loop_is_read_again_in_the_full_window() -> None:
+    whisper = ScriptedWhisper([reading(LOOP), reading("ten of clubs")])
+    assert ask(whisper).text == "ten of clubs"
+    assert whisper.windows == [1000, 3000]
+
+
+def test_what_stays_doubtful_becomes_no_text() -> None:
+    whisper = ScriptedWhisper([reading("thank you", -1.5), reading("you", -1.5)])
+    answer = ask(whisper)
+    assert (answer.text, answer.avg_logprob, answer.compression_ratio) == ("", -1.5, 0.0)
+
+
+def test_a_partial_is_never_read_twice() -> None:
+    whisper = ScriptedWhisper([reading("thank you", -1.5)])
+    assert ask(whisper, priority=Priority.PARTIAL).text == ""
+    assert whisper.windows == [1000]
+
+
+def test_reading_goes_on_where_the_model_stopped_listening() -> None:
+    whisper = ScriptedWhisper([reading("one two", resume_at_s=5.0), reading("three")])
+    assert ask(whisper, seconds=8.0).text == "one two three"
+    assert [num_samples for num_samples, _, _ in whisper.asked] == [8 * RATE, 3 * RATE]
+
+
+def test_a_short_rest_is_not_worth_a_full_window() -> None:
+    whisper = ScriptedWhisper([reading("one two", resume_at_s=6.0), reading("you", -2.0)])
+    assert ask(whisper, seconds=8.0).text == "one two"
+    assert whisper.windows == [1000, 1000]
+
+
+def test_long_audio_is_read_in_pieces() -> None:
+    whisper = ScriptedWhisper([reading("one"), reading("two")])
+    assert ask(whisper, seconds=40.0).text == "one two"
+    assert sum(num_samples for num_samples, _, _ in whisper.asked) == 40 * RATE
+
+
+def test_a_requests_hotwords_replace_the_profiles() -> None:
+    settings = SttSettings(hotwords="voicectl")
+    first = ScriptedWhisper([reading("one")])
+    ask(first, settings=settings)
+    second = ScriptedWhisper([reading("one")])
+    ask(second, settings=settings, body=Transcribe(pcm=bytes(3200), hotwords="Kubernetes"))
+    assert [first.asked[0][2], second.asked[0][2]] == ["voicectl", "Kubernetes"]
+
+
+@pytest.mark.parametrize("body", [Transcribe(pcm=b""), Transcribe(pcm=b"abc"), ScoreTurn(pcm=b"ab")])
+def test_a_body_without_whole_samples_or_of_another_stage_is_rejected(body: Body) -> None:
+    with pytest.raises(RequestRejected):
+        ask(ScriptedWhisper([]), body=body)
+
+
+def test_the_ladder_rises_and_ends_at_thirty_seconds() -> None:
+    assert window_ladder((1500, 1000, 1000)) == (1000, 1500, 3000)
+
+
+@pytest.mark.parametrize("window", [0, 3001])
+def test_a_window_whisper_cannot_read_is_refused(window: int) -> None:
+    with pytest.raises(ConfigError, match=str(window)):
+        window_ladder((1000, window))
+
+
+def test_pieces_without_text_do_not_count_in_the_result() -> None:
+    combined = combine([reading("one two three", -0.1), reading("", -3.0), reading("four", -0.5)])
+    assert combined.text == "one two three four"
+    assert combined.avg_logprob == pytest.approx(-0.2)

@@ -1,0 +1,128 @@
+"""Read recordings of people's own making, and write WAV files. Knows no model and no wire."""
+
+import os
+import tempfile
+import wave
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import soundfile
+
+from voicectl.core.audio import BYTES_PER_SAMPLE, Samples
+from voicectl.core.errors import AudioInputError, UsageError
+
+MAX_FILE_BYTES: Final = 50_000_000
+MAX_RECORDING_S: Final = 1800.0
+"""Longest recording: a small compressed file can hold days of silence."""
+MAX_CHANNELS: Final = 8
+MIN_RATE_HZ: Final = 4_000
+MAX_RATE_HZ: Final = 384_000
+
+_BLOCK_FRAMES: Final = 65_536
+_FORMATS_HINT: Final = "give a WAV, FLAC, OGG or MP3 file; ffmpeg converts others: ffmpeg -i INPUT -ac 1 OUTPUT.wav"
+
+
+def read_speech(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[Samples, int]:
+    """Return a recording as mono samples, shape (n,), and its rate in Hz. Channels are averaged.
+
+    A file that ends early gives what is there. Raises AudioInputError.
+    """
+    _check_file(path, max_bytes)
+    try:
+        with path.open("rb") as file, soundfile.SoundFile(file) as recording:
+            _check_header(path, recording)
+            samples = _mono(path, recording)
+            rate = int(recording.samplerate)
+    except soundfile.LibsndfileError as error:
+        raise AudioInputError(path, f"not a readable recording ({_reason(error)})", hint=_FORMATS_HINT) from error
+    except OSError as error:
+        raise AudioInputError(path, f"cannot be read ({error.strerror or error})") from error
+    if samples.size == 0:
+        raise AudioInputError(path, "holds no audio: 0 samples", hint="record it again")
+    if not np.isfinite(samples).all():
+        raise AudioInputError(path, "holds samples that are not numbers (NaN or infinite)", hint=_FORMATS_HINT)
+    return np.clip(samples, -1.0, 1.0), rate
+
+
+def _check_file(path: Path, max_bytes: int) -> None:
+    """Refuse what need not be opened."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = "no such file" if missing else f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise AudioInputError(path, reason, hint="check the path") from error
+    if path.is_dir():
+        raise AudioInputError(path, "is a directory", hint="name one recording")
+    if not path.is_file():
+        raise AudioInputError(path, "is not a regular file", hint="save the recording to a file first")
+    if status.st_size == 0:
+        raise AudioInputError(path, "is empty (0 bytes)", hint="record it again")
+    if status.st_size > max_bytes:
+        size, limit = status.st_size / 1e6, max_bytes / 1e6
+        raise AudioInputError(
+            path, f"is {size:.0f} MB, the limit is {limit:.0f} MB", hint="cut the recording, or give it compressed"
+        )
+
+
+def _check_header(path: Path, recording: soundfile.SoundFile) -> None:
+    rate, channels = recording.samplerate, recording.channels
+    if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+        raise AudioInputError(
+            path, f"has {rate} samples a second; {MIN_RATE_HZ} to {MAX_RATE_HZ} can be read", hint=_FORMATS_HINT
+        )
+    if channels > MAX_CHANNELS:
+        raise AudioInputError(path, f"has {channels} channels, at most {MAX_CHANNELS} can be read", hint=_FORMATS_HINT)
+
+
+def _mono(path: Path, recording: soundfile.SoundFile) -> Samples:
+    """Read block by block: what a broken header promises is never allocated at once."""
+    blocks: list[Samples] = []
+    frames_left = round(MAX_RECORDING_S * recording.samplerate)
+    while True:
+        try:
+            block = recording.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            # The file ends inside its data: what was read before is speech all the same.
+            if not blocks:
+                raise
+            break
+        if len(block) == 0:
+            break
+        blocks.append(block.mean(axis=1, dtype=np.float32))
+        frames_left -= len(block)
+        if frames_left < 0:
+            raise AudioInputError(
+                path, f"is longer than {MAX_RECORDING_S / 60:.0f} minutes", hint="cut the recording"
+            )
+    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    return str(error.error_string).rstrip(". ").lower()
+
+
+def write_wav(path: Path, pcm: bytes, rate: int) -> None:
+    """Write 16-bit mono PCM; the file appears whole or not at all. Raises UsageError."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    partial = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file, wave.open(file, "wb") as recording:
+            recording.setnchannels(1)
+            recording.setsampwidth(BYTES_PER_SAMPLE)
+            recording.setframerate(rate)
+            recording.writeframes(pcm)
+        partial.chmod(0o644)
+        partial.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path}: cannot be written ({error.strerror or error})", hint="choose another file or folder")
