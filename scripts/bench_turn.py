@@ -124,7 +124,11 @@ async def measure_calls(figures: Figures, url: str, clips: Sequence[Clip], parts
         )
         if not wanted:
             continue
-        report, num_committed = await call_with(url, clip)
+        try:
+            report, num_committed = await call_with(url, clip)
+        except AudioInputError as error:
+            say(f"left out: {error}")
+            continue
         shown = "-" if report.v2v_ms is None else f"{report.v2v_ms:.0f}"
         mark = " CUT-IN" if report.cut_in else ""
         say(f"{clip.path.name[:56]:56} {num_committed} turns, v2v {shown:>5} ms{mark}  {report.heard[:60]!r}")
@@ -266,10 +270,7 @@ def main() -> None:
     options = parser.parse_args()
     if not (options.speech / "manifest.jsonl").is_file():
         raise SystemExit(f"error: no manifest.jsonl in {options.speech}\nhint:  name the folder with --speech")
-    try:
-        figures = asyncio.run(run(options))
-    except AudioInputError as error:
-        raise SystemExit(f"error: {error}") from error
+    figures = asyncio.run(run(options))
     if options.json:
         content: dict[str, Any] = {name: getattr(figures, name) for name in Figures.__slots__}
         options.json.write_text(json.dumps(content, indent=1))

@@ -22,8 +22,11 @@ compile_llama() {
         # The hash of the source stays checked: take exactly this entry of the lock file.
         awk '/^llama-cpp-python==/ {on=1} on {print} on && !/\\$/ {exit}' "$here/$lock" >"$pin"
         rm -rf "$folder.part"
+        # llama.cpp's AMX kernels crash on processors that have AMX (0.3.36, general protection fault at
+        # ldtilecfg) and switch its repacked ones off, which are as fast for models of this size.
         CMAKE_ARGS="-DCMAKE_PROJECT_llama.cpp_INCLUDE=$here/cmake/llama_library_only.cmake \
--DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_SERVER=OFF ${CMAKE_ARGS:-}" \
+-DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__ -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF \
+-DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_SERVER=OFF ${CMAKE_ARGS:-}" \
             "$python" -m pip wheel --quiet --progress-bar off --no-deps --no-cache-dir --require-hashes \
             --no-binary llama-cpp-python -w "$folder.part" -r "$pin" &
         local job=$! begun=$SECONDS
@@ -56,7 +59,7 @@ install_locked &
 installing=$!
 compile_llama
 wait "$installing"
-"$python" -m pip install --quiet --no-deps "$llama_wheel"
+"$python" -m pip install --quiet --no-deps --force-reinstall "$llama_wheel"
 say "installing voicectl from this checkout"
 "$python" -m pip install --quiet --no-deps -e "$here"
 say "installed in $((SECONDS - begun_at)) s"

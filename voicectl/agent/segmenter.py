@@ -6,6 +6,13 @@ _SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*\s+|\n+")
 _CLAUSE_END = re.compile(r"[.!?…,;:–—]+[\"')\]]*\s+|\n+")
 _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e)|\b[A-Z])\.\s+$")
 _LONGEST_CLAUSE_WORDS = 30
+_LONGEST_FIRST_CLAUSE_WORDS = 5
+_SHORTEST_PHRASE_WORDS = 3
+_LINKING_WORDS = frozenset(
+    "and or but that which who whose because so if when while than to for with without from in on at of by as is are "
+    "was were the a an".split()
+)
+"""Words that begin a phrase: a voice may draw breath before them, not after them."""
 
 
 class Segmenter:
@@ -37,13 +44,21 @@ class Segmenter:
         words_needed = self._first_clause_words if self._first else 1
         for match in pattern.finditer(self._buffer):
             clause = self._buffer[: match.end()]
-            if len(clause.split()) >= words_needed and not _ABBREVIATION.search(clause):
+            num_words = len(clause.split())
+            if self._first and num_words > _LONGEST_FIRST_CLAUSE_WORDS:
+                break
+            if num_words >= words_needed and not _ABBREVIATION.search(clause):
                 return match.end()
         return self._cut_at_length()
 
     def _cut_at_length(self) -> int | None:
-        """Return a cut in text without punctuation, so that it is not held back for ever."""
+        """Return a cut in text without punctuation, so that it is not held back for long."""
         words = list(re.finditer(r"\S+\s+", self._buffer))
-        if len(words) < _LONGEST_CLAUSE_WORDS:
+        longest = _LONGEST_FIRST_CLAUSE_WORDS if self._first else _LONGEST_CLAUSE_WORDS
+        if len(words) <= longest:
             return None
-        return words[_LONGEST_CLAUSE_WORDS - 1].end()
+        for index in range(longest, _SHORTEST_PHRASE_WORDS - 1, -1):
+            links = words[index].group().strip().casefold() in _LINKING_WORDS
+            if links and words[index - 1].group().strip().casefold() not in _LINKING_WORDS:
+                return words[index].start()
+        return words[longest - 1].end()

@@ -31,7 +31,7 @@ class State:
         self.settings = ev.SessionSettings(
             instructions=profile.llm.system_prompt,
             output_modality="audio",
-            endpointing_enabled=True,
+            endpointing="semantic",
             create_response=True,
             interrupt_response=profile.barge_in.enabled,
             transcription_enabled=True,

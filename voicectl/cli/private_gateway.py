@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import IO, Any, Final
 
+from voicectl.bench.caller import GatewayUnreachable
 from voicectl.core.errors import EngineError, VoicectlError
 
 START_TIMEOUT_S: Final = 120.0
@@ -46,7 +47,7 @@ class PrivateGateway:
                 status = await self._process.wait()
         except TimeoutError as error:
             raise EngineError(
-                f"the gateway was not ready within {timeout_s:.0f} s; its last words:{self._last_words()}", hint=_HINT
+                f"the gateway was not ready within {timeout_s:.0f} s; its last words:{self.last_words()}", hint=_HINT
             ) from error
         raise self._failure(told, status)
 
@@ -68,13 +69,14 @@ class PrivateGateway:
             error: dict[str, Any] = json.loads(told)["error"]
         except (ValueError, KeyError, TypeError):
             return GatewayFailed(
-                f"the gateway ended with status {status} before it was ready:{self._last_words()}",
+                f"the gateway ended with status {status} before it was ready:{self.last_words()}",
                 hint=_HINT,
                 exit_code=status if status > 0 else 1,
             )
         return GatewayFailed(error["message"], hint=error.get("hint"), exit_code=error.get("exit_code") or 1)
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """Return the end of what the gateway logged, indented, behind a line break."""
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").split("\n")
         kept = [line for line in lines if line.strip()][-_SHOWN_LINES:]
@@ -101,5 +103,8 @@ async def private_gateway(profile: str | None, overrides: Sequence[str]) -> Asyn
         gateway = PrivateGateway(process, log)
         try:
             yield gateway
+        except GatewayUnreachable as error:
+            # Whoever lost the call to a gateway of their own wants to know what became of it.
+            raise GatewayUnreachable(f"{error.message}; its last words:{gateway.last_words()}", hint=_HINT) from error
         finally:
             await gateway.stop()

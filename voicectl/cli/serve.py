@@ -53,7 +53,7 @@ def serve_command(
     from voicectl.service.app import serve_forever
 
     try:
-        configure(json=json, level=log_level)
+        configure(json=json and not private, level=log_level)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if private:

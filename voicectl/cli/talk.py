@@ -168,14 +168,14 @@ async def _prepared(
     talk: Talk, profile: "Profile", output: Output, stack: AsyncExitStack
 ) -> tuple[str, tuple[Turn, ...]]:
     """Return the gateway's URL and the turns; questions are synthesised while a private gateway starts."""
-    from voicectl.cli.oneshot import synthesize
     from voicectl.cli.private_gateway import private_gateway
+    from voicectl.cli.question import spoken_question
 
     gateway = None
     if talk.server is None:
         output.note(f"starting a private gateway with profile {profile.name} …")
         gateway = await stack.enter_async_context(private_gateway(talk.profile, talk.settings))
-    asked = [Turn(*(await synthesize(profile, question))) for question in talk.questions]
+    asked = [Turn(*(await spoken_question(profile, question))) for question in talk.questions]
     url = talk.server or (await gateway.url() if gateway is not None else "")
     return url, (*talk.turns, *asked)
 

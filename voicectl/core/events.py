@@ -9,6 +9,7 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 Modality = Literal["audio", "text"]
+EndpointingMode = Literal["semantic", "silence", "off"]
 ResponseStatus = Literal["completed", "cancelled", "incomplete", "failed"]
 
 
@@ -25,15 +26,20 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a client may change about its session. None keeps what is set."""
+    """What a client may change about its session. None keeps what is set.
+
+    Turns end by what was said and how ("semantic"; `patience` stretches the pauses it waits for), by a
+    pause of `silence_ms` alone ("silence"), or when the client says so ("off").
+    """
 
     instructions: str | None = None
     output_modality: Modality | None = None
-    endpointing_enabled: bool | None = None
+    endpointing: EndpointingMode | None = None
     create_response: bool | None = None
     interrupt_response: bool | None = None
     transcription_enabled: bool | None = None
     silence_ms: int | None = None
+    patience: float | None = None
     vad_threshold: float | None = None
     max_output_tokens: int | None = None
     speed: float | None = None

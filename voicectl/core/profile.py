@@ -81,6 +81,11 @@ class LlmSettings(Section):
     gpu_layers: int = Field(default=0, ge=-1, description="Layers on the GPU; -1 is all.", examples=[0])
     prefill_tokens: int = Field(default=256, ge=16, description="Prompt tokens a step may take.", examples=[256])
     kv_type: Literal["f16", "q8_0"] = Field(default="f16", description="Type of the KV cache.", examples=["f16"])
+    requantise: Literal["q4_0"] | None = Field(
+        default=None,
+        description="Quantisation to convert the model to at every start, for kernels that are faster on CPUs.",
+        examples=["q4_0"],
+    )
     temperature: float = Field(default=0.0, ge=0, le=2, description="0 is greedy.", examples=[0.0])
     top_k: int = Field(default=40, ge=1, description="Candidates kept before top-p.", examples=[40])
     top_p: float = Field(default=0.95, gt=0, le=1, description="Probability mass kept.", examples=[0.95])
@@ -130,10 +135,10 @@ class Endpointing(Section):
         default=300, ge=100, description="Pause that ends a turn that sounds complete.", examples=[300]
     )
     doubt_ms: int = Field(
-        default=600,
+        default=550,
         ge=100,
         description="Pause that ends a turn whose words are complete but whose sound is not.",
-        examples=[600],
+        examples=[550],
     )
     completion_ms: int = Field(default=800, ge=200, description="Pause that ends a turn that does not.", examples=[800])
     patience_ms: int = Field(

@@ -26,7 +26,7 @@ class Channel:
         self._socket = socket
         self._on_frame = on_frame
         self._loop = asyncio.get_running_loop()
-        self._descriptor: int = socket.getsockopt(zmq.FD)
+        self._descriptor = socket.FD
         self._closed = False
         self._reading_soon = False
         self._loop.add_reader(self._descriptor, self._read)

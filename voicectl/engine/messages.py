@@ -26,14 +26,14 @@ class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 # --- gateway → worker ------------------------------------------------------------------------
 
 
-class Transcribe(Wire):
+class Transcribe(Wire, frozen=True):
     """Transcribe `pcm` (16 kHz mono, 16 bit)."""
 
     pcm: bytes
     hotwords: str | None = None
 
 
-class ScoreTurn(Wire):
+class ScoreTurn(Wire, frozen=True):
     """Tell whether the turn that ends with `pcm` (16 kHz mono, 16 bit) is complete."""
 
     pcm: bytes
@@ -46,7 +46,7 @@ class PromptMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: str
 
 
-class Generate(Wire):
+class Generate(Wire, frozen=True):
     """Generate a reply; `session_id` names the sequence whose cached prefix is reused."""
 
     session_id: str
@@ -58,13 +58,13 @@ class Generate(Wire):
     seed: int
 
 
-class Forget(Wire):
+class Forget(Wire, frozen=True):
     """Free what is cached for a session."""
 
     session_id: str
 
 
-class Synthesize(Wire):
+class Synthesize(Wire, frozen=True):
     """Speak `text`; `speed` 1.0 is the voice's own rate."""
 
     text: str
@@ -74,7 +74,7 @@ class Synthesize(Wire):
 Body = Transcribe | ScoreTurn | Generate | Forget | Synthesize
 
 
-class Request(Wire):
+class Request(Wire, frozen=True):
     """A body with its id, priority (lower is sooner) and remaining time."""
 
     request_id: int
@@ -84,13 +84,13 @@ class Request(Wire):
     version: int = PROTOCOL_VERSION
 
 
-class Cancel(Wire):
+class Cancel(Wire, frozen=True):
     """Stop a request; it answers `Failed("cancelled")` unless it had already ended."""
 
     request_id: int
 
 
-class Ping(Wire):
+class Ping(Wire, frozen=True):
     """Ask whether the worker lives."""
 
     nonce: int
@@ -102,7 +102,7 @@ ToWorker = Request | Cancel | Ping
 # --- worker → gateway ------------------------------------------------------------------------
 
 
-class Transcribed(Wire):
+class Transcribed(Wire, frozen=True):
     """The end of a `Transcribe`; fields as in `core.ports.Transcript`."""
 
     text: str
@@ -112,19 +112,19 @@ class Transcribed(Wire):
     window_frames: int
 
 
-class Scored(Wire):
+class Scored(Wire, frozen=True):
     """The end of a `ScoreTurn`."""
 
     probability: float
 
 
-class TextPiece(Wire):
+class TextPiece(Wire, frozen=True):
     """More text of a `Generate`."""
 
     text: str
 
 
-class GenerationEnded(Wire):
+class GenerationEnded(Wire, frozen=True):
     """The end of a `Generate`; counts are tokens."""
 
     finish: FinishReason
@@ -133,7 +133,7 @@ class GenerationEnded(Wire):
     completion_tokens: int
 
 
-class Forgotten(Wire):
+class Forgotten(Wire, frozen=True):
     """The end of a `Forget`."""
 
 
@@ -146,7 +146,7 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     end_s: float
 
 
-class SpeechPiece(Wire):
+class SpeechPiece(Wire, frozen=True):
     """More audio of a `Synthesize`: 16-bit mono PCM."""
 
     pcm: bytes
@@ -154,11 +154,11 @@ class SpeechPiece(Wire):
     marks: tuple[Mark, ...] = ()
 
 
-class SpeechEnded(Wire):
+class SpeechEnded(Wire, frozen=True):
     """The end of a `Synthesize`."""
 
 
-class Failed(Wire):
+class Failed(Wire, frozen=True):
     """The end of any request that did not succeed."""
 
     kind: FailureKind
@@ -172,14 +172,14 @@ STREAMED: Final = (TextPiece, SpeechPiece)
 """The bodies that more replies of the same request follow; every other body is terminal."""
 
 
-class Reply(Wire):
+class Reply(Wire, frozen=True):
     """A result of the request with this id."""
 
     request_id: int
     body: ReplyBody
 
 
-class Ready(Wire):
+class Ready(Wire, frozen=True):
     """The worker has loaded its models and warmed up."""
 
     pid: int
@@ -187,7 +187,7 @@ class Ready(Wire):
     version: int = PROTOCOL_VERSION
 
 
-class StartFailed(Wire):
+class StartFailed(Wire, frozen=True):
     """The worker could not load and ends. `exit_code` is the one that the cause's error class names."""
 
     message: str
@@ -195,7 +195,7 @@ class StartFailed(Wire):
     exit_code: int = 1
 
 
-class Pong(Wire):
+class Pong(Wire, frozen=True):
     """The worker lives. `queued` counts its waiting and running requests."""
 
     nonce: int
@@ -222,7 +222,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:
 def decode_to_worker(frame: bytes) -> ToWorker:
     """Return the message for a worker in `frame`. Raises MalformedMessage."""
     try:
-        message = _TO_WORKER.decode(frame)
+        message: ToWorker = _TO_WORKER.decode(frame)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise MalformedMessage(f"frame of {len(frame)} bytes: {error}") from error
     if isinstance(message, Request) and message.version != PROTOCOL_VERSION:
@@ -233,7 +233,7 @@ def decode_to_worker(frame: bytes) -> ToWorker:
 def decode_from_worker(frame: bytes) -> FromWorker:
     """Return the message from a worker in `frame`. Raises MalformedMessage."""
     try:
-        message = _FROM_WORKER.decode(frame)
+        message: FromWorker = _FROM_WORKER.decode(frame)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise MalformedMessage(f"frame of {len(frame)} bytes: {error}") from error
     if isinstance(message, Ready) and message.version != PROTOCOL_VERSION:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ def socket_folder(base: Path | None = None) -> Iterator[Path]:
     """Yield a new folder that only this user can enter, and remove it at the end.
 
     It lies in `base` (the runtime folder unless given), or in the system's folder for temporary files
-    where that is not writable or its path too long for a socket's.
+    where that is not writable, not this user's, or its path too long for a socket's.
     """
     folder = _create(runtime_path() if base is None else base)
     try:
@@ -40,11 +41,18 @@ def _create(base: Path) -> Path:
     if room >= _NAME_BYTES:
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sweep(base)
-            return Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+            if _is_ours(base):
+                _sweep(base)
+                return Path(tempfile.mkdtemp(prefix=prefix, dir=base))
         except OSError as error:
             log.debug("runtime_folder_not_usable", folder=str(base), reason=str(error))
     return Path(tempfile.mkdtemp(prefix=f"voicectl-{prefix}"))
+
+
+def _is_ours(base: Path) -> bool:
+    """Whether nobody else can put another folder in the place of ours."""
+    status = base.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _sweep(base: Path) -> None:

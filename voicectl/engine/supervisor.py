@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -69,7 +69,7 @@ class Patience:
     ping_interval_s: float = 1.0
     max_unanswered_pings: int = 5
     stop_s: float = 3.0
-    restarts: RestartPolicy = RestartPolicy()
+    restarts: RestartPolicy = field(default_factory=RestartPolicy)
 
 
 class WorkerStartFailed(EngineError):
@@ -98,6 +98,8 @@ class Supervisor:
         self._child: Child | None = None
         self._lives: deque[Life] = deque(maxlen=KEPT_LIVES)
         self._num_lives = 0
+        self._was_ready = False
+        self._last_cause = ""
         # Of the present life:
         self._channel: Channel | None = None
         self._ready = asyncio.Event()
@@ -122,20 +124,20 @@ class Supervisor:
         try:
             while True:
                 self._lives.append(await self._live())
-                delay_s = restart_delay_s(self._lives, self._patience.restarts)
-                failure = self._failure(delay_s)
-                if failure is not None or delay_s is None:
-                    return self._fail(failure)
+                delay_s = restart_delay_s(list(self._lives), self._patience.restarts)
+                if delay_s is None or self._tells_why():
+                    self._fail(self._failure())
+                    return
                 self._state = "restarting"
                 self._log.warning("worker_restarting", delay_s=delay_s, restarts=self._num_lives)
                 await asyncio.sleep(delay_s)
         except Exception as error:
-            self._log.exception("supervisor_failed")
+            log.exception("supervisor_failed", worker=self._plan.name)
             self._fail(WorkerStartFailed(f"worker {self._plan.name}: {type(error).__name__}: {error}"))
         finally:
             if self._state != "failed":
                 self._state = "stopped"
-                self._client.refuse(RequestCancelled(f"worker {self._plan.name} is stopped"))
+                self._refuse_all()
 
     # --- one life ----------------------------------------------------------------------------
 
@@ -154,6 +156,9 @@ class Supervisor:
             self._child = await Child.spawn(self._plan.command, self._plan.environment, self._worker_log.take)
             try:
                 await self._accompany(self._child, address)
+            except asyncio.CancelledError:
+                self._refuse_all()
+                raise
             finally:
                 self._client.detach(f"worker {self._plan.name} {self._cause()}")
                 if not await self._child.end(self._patience.stop_s):
@@ -172,7 +177,8 @@ class Supervisor:
             self._client.detach(f"worker {self._plan.name} {self._cause()}")
             watch.cancel()
         await child.wait_last_lines()
-        self._log.warning("worker_ended", pid=child.pid, reason=self._cause())
+        self._last_cause = self._cause()
+        self._log.warning("worker_ended", pid=child.pid, reason=self._last_cause)
 
     async def _watch(self, child: Child, address: str) -> None:
         """Hand over the setup, wait until the worker is ready, then kill it when it no longer answers."""
@@ -212,6 +218,7 @@ class Supervisor:
         if self._channel is None or self._ready.is_set():
             return
         self._ready_at = self._clock.now()
+        self._was_ready = True
         self._state = "ready"
         self._ready.set()
         self._client.attach(self._channel.send)
@@ -232,22 +239,23 @@ class Supervisor:
         status = None if self._child is None else self._child.status
         return "is being stopped" if status is None else exit_text(status)
 
-    def _failure(self, delay_s: float | None) -> WorkerStartFailed | None:
-        """Return why there is no point in another start, or None."""
-        told = self._start_failed
-        if told is not None and (delay_s is None or not self._was_ready):
-            # A worker that tells what is wrong at its very first start will say the same at the next one.
-            return WorkerStartFailed(
-                f"worker {self._plan.name}: {told.message}", hint=told.hint, exit_code=told.exit_code
-            )
-        if delay_s is None:
-            lines = "\n       ".join(self._worker_log.tail()[-TOLD_LINES:]) or "it wrote nothing"
-            times = self._patience.restarts.max_failed_starts
-            return WorkerStartFailed(
-                f"worker {self._plan.name} failed to start {times} times; the last one {self._last_cause}:\n       {lines}",
-                hint="`voicectl models verify` tells whether a model's file is damaged",
-            )
-        return None
+    def _refuse_all(self) -> None:
+        self._client.refuse(RequestCancelled(f"worker {self._plan.name} is stopped"))
+
+    def _tells_why(self) -> bool:
+        """Whether the worker told at its very first start what is wrong: it would tell the same again."""
+        return self._start_failed is not None and not self._was_ready
+
+    def _failure(self) -> WorkerStartFailed:
+        name, told = self._plan.name, self._start_failed
+        if told is not None:
+            return WorkerStartFailed(f"worker {name}: {told.message}", hint=told.hint, exit_code=told.exit_code)
+        times = self._patience.restarts.max_failed_starts
+        lines = "\n       ".join(self._worker_log.tail()[-TOLD_LINES:]) or "it wrote nothing"
+        return WorkerStartFailed(
+            f"worker {name} failed to start {times} times; the last one {self._last_cause}:\n       {lines}",
+            hint="`voicectl models verify` tells whether a model's file is damaged",
+        )
 
     def _fail(self, error: WorkerStartFailed) -> None:
         self._state = "failed"

@@ -78,14 +78,17 @@ log = structlog.get_logger(__name__)
 class WorkerLoop:
     """Routes requests to stages and their replies, from any thread, back to the gateway."""
 
-    def __init__(self, name: str, stages: Mapping[str, StageRuntime], send: Callable[[bytes], bool]) -> None:
-        """Serve `stages` on the running loop; `send` hands a frame to the channel, False when it is full."""
-        self._name = name
-        self._stages = stages
-        self._send = send
+    def __init__(self) -> None:
+        self._stages: Mapping[str, StageRuntime] = {}
+        self._send: Callable[[bytes], bool] = lambda _: False
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._outbox: list[bytes] = []
+
+    def open(self, stages: Mapping[str, StageRuntime], send: Callable[[bytes], bool]) -> None:
+        """Serve `stages` from now on; `send` hands a frame to the channel, False when it is full."""
+        self._stages = stages
+        self._send = send
 
     def receive(self, frame: bytes) -> None:
         """Act on a frame from the gateway; a malformed one is logged and dropped."""
@@ -152,7 +155,7 @@ class WorkerLoop:
         stage = self._stages.get(name)
         if stage is None:
             kind = type(request.body).__name__
-            message = f"worker {self._name} runs {', '.join(self._stages)}, none of which serves {kind}"
+            message = f"this worker runs {', '.join(self._stages)}, none of which serves {kind}"
             self.emit(request.request_id, Failed("rejected", message))
             return
         if not math.isfinite(request.timeout_s):
@@ -192,9 +195,9 @@ def main(registry: Mapping[str, str | Loader] = STAGES) -> NoReturn:
 
 async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> int:
     stop = asyncio.Event()
-    loops: list[WorkerLoop] = []
     context: ZmqContext = zmq.Context()
-    channel = Channel.connected(context, setup.address, lambda frame: loops[0].receive(frame))
+    worker_loop = WorkerLoop()
+    channel = Channel.connected(context, setup.address, worker_loop.receive)
     try:
         worker = Worker.model_validate(setup.worker)
         # Blocks the loop, which has nothing else to do yet; until it runs, SIGTERM ends the process at once.
@@ -205,8 +208,7 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
         channel.close(linger_s=LINGER_S)
         context.term()
         return 1
-    worker_loop = WorkerLoop(worker.name, stages, channel.send)
-    loops.append(worker_loop)
+    worker_loop.open(stages, channel.send)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     gc.collect()

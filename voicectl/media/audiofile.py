@@ -19,7 +19,7 @@ MAX_CHANNELS: Final = 8
 MIN_RATE_HZ: Final = 4_000
 MAX_RATE_HZ: Final = 384_000
 
-_BLOCK_FRAMES: Final = 65_536
+_BLOCK_FRAMES: Final = 4_096
 _FORMATS_HINT: Final = "give a WAV, FLAC, OGG or MP3 file; ffmpeg converts others: ffmpeg -i INPUT -ac 1 OUTPUT.wav"
 
 
@@ -93,9 +93,7 @@ def _mono(path: Path, recording: soundfile.SoundFile) -> Samples:
         blocks.append(block.mean(axis=1, dtype=np.float32))
         frames_left -= len(block)
         if frames_left < 0:
-            raise AudioInputError(
-                path, f"is longer than {MAX_RECORDING_S / 60:.0f} minutes", hint="cut the recording"
-            )
+            raise AudioInputError(path, f"is longer than {MAX_RECORDING_S / 60:.0f} minutes", hint="cut the recording")
     return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
 

@@ -11,11 +11,13 @@ from voicectl.core.profile import Endpointing, VadSettings
 from voicectl.media.patience import Verdict, required_pause_ms
 from voicectl.media.vad import VAD_FRAME_S, VadFrame
 
+_NEAREST_S: Final = VAD_FRAME_S / 2 + 1e-6
 _ONSET_FRAMES: Final = 2
 """Frames in a row that begin speech: a click fills one."""
 _AUDIBLE_DB: Final = 27.0
 """The detector stays on through breath and reverberation, 60 ms at the median and 430 ms at the worst
 of 21 clips. What is this far below the caller's own level is not speech any more: 12 and 120 ms."""
+# How fast the caller's level is followed, a voiced frame: up, down.
 _ATTACK: Final = 0.5
 _RELEASE: Final = 0.01
 
@@ -109,6 +111,11 @@ class Endpointer:
         self._onset = []
 
     @property
+    def max_turn_s(self) -> float:
+        """Return how long a turn may be."""
+        return self._settings.max_turn_s
+
+    @property
     def began_s(self) -> float | None:
         """Return where the turn in progress began."""
         return None if self._turn is None else self._turn.began_s
@@ -200,7 +207,7 @@ class Endpointer:
         return (TurnEnded(turn.speech_end_s, self._position_s, reason),)
 
     def _has_lasted(self, turn: _Turn, pause_ms: float) -> bool:
-        return self._position_s - turn.speech_end_s >= pause_ms / 1000 - VAD_FRAME_S / 2
+        return self._position_s - turn.speech_end_s >= pause_ms / 1000 - _NEAREST_S
 
     @property
     def _hesitation_ms(self) -> int:

@@ -41,11 +41,11 @@ class VoiceActivityDetector:
     def __init__(self, model: Path) -> None:
         """Load the model of an ONNX file, or the only one in a folder. Raises ArtifactMissing, IntegrityError."""
         self._session = _session(_model_file(model))
-        self._num_samples = 0
         self.reset()
 
-    def reset(self) -> None:
-        """Forget what was heard; positions count on."""
+    def reset(self, position: int = 0) -> None:
+        """Forget what was heard; the next sample is number `position` of the stream."""
+        self._num_samples = position
         self._hidden: NDArray[np.float32] = np.zeros(_STATE, dtype=np.float32)
         self._cell: NDArray[np.float32] = np.zeros(_STATE, dtype=np.float32)
         self._window = np.zeros(_CONTEXT + VAD_FRAME_SAMPLES, dtype=np.float32)

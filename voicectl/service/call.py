@@ -130,7 +130,7 @@ class Call:
     async def _hear_audio(self, audio: ev.AudioReceived) -> None:
         self._last_audio_at = audio.received_at - self._started_at
         decisions = self._listener.push(audio.pcm, audio.sample_rate)
-        if not self._session.settings.endpointing_enabled:
+        if self._session.settings.endpointing == "off":
             return
         for decision in decisions:
             await self._follow(decision)
@@ -172,9 +172,9 @@ class Call:
     def _configure_listener(self) -> None:
         settings = self._session.settings
         self._listener.configure(
-            silence_ms=settings.silence_ms,
+            silence_ms=settings.silence_ms if settings.endpointing == "silence" else None,
             start_threshold=settings.vad_threshold,
-            endpointing=bool(settings.endpointing_enabled),
+            endpointing=settings.endpointing != "off",
         )
 
     # --- carrying out ----------------------------------------------------------------------------

@@ -37,7 +37,13 @@ def test_abbreviation_is_no_end_of_a_clause() -> None:
 
 
 def test_text_without_punctuation_is_not_held_back_for_ever() -> None:
-    assert len(Segmenter(3).push("word " * 31)) == 1
+    assert [len(clause.split()) for clause in Segmenter(3).push("word " * 36)] == [5, 30]
+
+
+def test_long_first_clause_is_cut_before_a_linking_word() -> None:
+    text = "Natural language processing is a subfield of computer science. "
+    assert Segmenter(3).push(text)[0] == "Natural language processing "
+    assert Segmenter(3).push("We sell many kinds of the best coffee beans.")[0] == "We sell many kinds "
 
 
 def test_whitespace_is_not_spoken() -> None:

@@ -258,7 +258,7 @@ def test_cancel_without_a_response_is_refused_in_the_words_clients_match() -> No
 
 def test_client_commit_creates_an_entry_but_no_reply() -> None:
     call = Script()
-    call.tell(ev.SessionConfigured(ev.SessionSettings(endpointing_enabled=False)))
+    call.tell(ev.SessionConfigured(ev.SessionSettings(endpointing="off")))
     call.tell(told.CallerFinished(1.0, 1.0, "client"))
     call.tell(ev.ResponseRequested())
     assert not call.ordered(do.Compose)

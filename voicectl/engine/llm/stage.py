@@ -14,6 +14,7 @@ from voicectl.core.errors import EngineError
 from voicectl.core.profile import LlmSettings
 from voicectl.engine.llm.loop import LoopLimits, StepLoop
 from voicectl.engine.llm.prompt import PromptBuilder, Renderer
+from voicectl.engine.llm.requantise import requantised
 from voicectl.engine.llm.runner import LlamaRunner, RunnerSettings
 from voicectl.engine.llm.template import renderer
 from voicectl.engine.messages import Failed, FailureKind, ReplyBody, TextPiece
@@ -167,7 +168,7 @@ def _submit(loop: Loop, job: Job) -> None:
 
 def _open_loop(path: Path, setup: StageSetup) -> StepLoop:
     llm = setup.profile.llm
-    runner = LlamaRunner(path, _runner_settings(setup, llm))
+    runner = _open_runner(path, setup, llm)
     try:
         prompts = PromptBuilder(_renderer_of(runner), runner.vocabulary)
         limits = LoopLimits(
@@ -181,6 +182,14 @@ def _open_loop(path: Path, setup: StageSetup) -> StepLoop:
         runner.close()
         raise
     return loop
+
+
+def _open_runner(path: Path, setup: StageSetup, llm: LlmSettings) -> LlamaRunner:
+    settings = _runner_settings(setup, llm)
+    if llm.requantise is None:
+        return LlamaRunner(path, settings)
+    with requantised(path, llm.requantise, llm.threads) as converted:
+        return LlamaRunner(converted, settings)
 
 
 def _renderer_of(runner: LlamaRunner) -> Renderer:

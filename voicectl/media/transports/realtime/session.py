@@ -17,7 +17,7 @@ from voicectl.media.transports.realtime.client_events import (
 from voicectl.media.transports.realtime.errors import INVALID_VALUE, UNSUPPORTED, ClientEventError
 
 EAGERNESS_FACTORS: Final = {"high": 0.7, "medium": 1.0, "auto": 1.0, "low": 2.0}
-"""How eagerness stretches the longest pause before a turn is taken as ended."""
+"""How eagerness stretches the pauses after which a turn is taken as ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,10 @@ class SessionDefaults:
 
 @dataclass(frozen=True, slots=True)
 class TurnDetection:
-    """How the session finds the end of a turn; `silence_ms` is the pause that ends any turn.
+    """How the session finds the end of a turn.
 
-    `semantic` says which of the wire's two kinds the client asked for.
+    `semantic` says which of the wire's two kinds the client asked for: by what was said and how, with
+    some `eagerness`, or by a pause of `silence_ms` alone.
     """
 
     semantic: bool
@@ -165,9 +166,10 @@ def _change_input(
     if "turn_detection" in given:
         detection = _detection_of(audio.turn_detection, session.defaults)
         changed["turn_detection"] = detection
-        settings["endpointing_enabled"] = detection is not None
+        settings["endpointing"] = "off" if detection is None else "semantic" if detection.semantic else "silence"
         if detection is not None:
             settings["silence_ms"] = detection.silence_ms
+            settings["patience"] = EAGERNESS_FACTORS[detection.eagerness]
             settings["vad_threshold"] = detection.threshold
             settings["create_response"] = detection.create_response
             settings["interrupt_response"] = detection.interrupt_response
@@ -197,8 +199,7 @@ def _detection_of(wanted: ServerVad | SemanticVad | None, defaults: SessionDefau
     interrupt = defaults.interrupt_response if wanted.interrupt_response is None else wanted.interrupt_response
     if isinstance(wanted, SemanticVad):
         eagerness = wanted.eagerness or "auto"
-        silence_ms = round(defaults.silence_ms * EAGERNESS_FACTORS[eagerness])
-        return TurnDetection(True, defaults.vad_threshold, silence_ms, eagerness, create, interrupt)
+        return TurnDetection(True, defaults.vad_threshold, defaults.silence_ms, eagerness, create, interrupt)
     return TurnDetection(
         semantic=False,
         threshold=defaults.vad_threshold if wanted.threshold is None else wanted.threshold,

@@ -91,7 +91,12 @@ def test_server_vad_sets_threshold_and_pause() -> None:
     detection = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 450, "interrupt_response": False}
     wire = protocol()
     assert settings(update(wire, audio={"input": {"turn_detection": detection}})) == ev.SessionSettings(
-        endpointing_enabled=True, create_response=True, interrupt_response=False, silence_ms=450, vad_threshold=0.7
+        endpointing="silence",
+        create_response=True,
+        interrupt_response=False,
+        silence_ms=450,
+        patience=1.0,
+        vad_threshold=0.7,
     )
     shown = sent(wire, ev.SettingsChanged(ev.SessionSettings(), "u1"))[0]["session"]["audio"]["input"]["turn_detection"]
     assert shown["silence_duration_ms"] == 450
@@ -100,15 +105,16 @@ def test_server_vad_sets_threshold_and_pause() -> None:
 
 def test_turn_detection_null_leaves_the_turns_to_the_client() -> None:
     changed = settings(update(protocol(), audio={"input": {"turn_detection": None}}))
-    assert changed == ev.SessionSettings(endpointing_enabled=False)
+    assert changed == ev.SessionSettings(endpointing="off")
 
 
 @pytest.mark.parametrize(("eagerness", "rank"), [("high", -1), ("medium", 0), ("auto", 0), ("low", 1)])
-def test_eagerness_moves_the_longest_pause(eagerness: str, rank: int) -> None:
+def test_eagerness_moves_the_patience(eagerness: str, rank: int) -> None:
     detection = {"type": "semantic_vad", "eagerness": eagerness}
-    pause = settings(update(protocol(), audio={"input": {"turn_detection": detection}})).silence_ms
-    assert pause is not None
-    assert (pause > DEFAULTS.silence_ms) - (pause < DEFAULTS.silence_ms) == rank
+    changed = settings(update(protocol(), audio={"input": {"turn_detection": detection}}))
+    assert changed.endpointing == "semantic"
+    assert changed.patience is not None
+    assert (changed.patience > 1) - (changed.patience < 1) == rank
 
 
 def test_transcription_turns_on_and_off_and_its_prompt_becomes_hotwords() -> None:
