@@ -94,15 +94,20 @@ class Endpointer:
         self._vad = vad
         self._start_threshold = vad.start_threshold
         self._fixed_pause_ms: int | None = None
+        self._patience = 1.0
         self._level_dbfs: float | None = None
         self._onset: list[VadFrame] = []
         self._turn: _Turn | None = None
         self._num_pauses = 0
         self._position_s = 0.0
 
-    def configure(self, *, fixed_pause_ms: int | None, start_threshold: float | None) -> None:
-        """Set what a client chose; None is the profile's. A fixed pause ends every turn, whatever was said."""
+    def configure(self, *, fixed_pause_ms: int | None, start_threshold: float | None, patience: float = 1.0) -> None:
+        """Set what a client chose; None is the profile's.
+
+        A fixed pause ends every turn, whatever was said; `patience` stretches all others.
+        """
         self._fixed_pause_ms = fixed_pause_ms
+        self._patience = patience
         self._start_threshold = self._vad.start_threshold if start_threshold is None else start_threshold
 
     def reset(self) -> None:
@@ -199,7 +204,7 @@ class Endpointer:
         else:
             verdict = Verdict.of(turn.completeness, turn.text, self._settings.complete_probability)
             pause_ms = required_pause_ms(verdict, turn.longest_pause_s * 1000, self._settings)
-            due, complete = self._has_lasted(turn, pause_ms), verdict is Verdict.COMPLETE
+            due, complete = self._has_lasted(turn, pause_ms * self._patience), verdict is Verdict.COMPLETE
         return self._end(turn, "complete" if complete else "timeout") if due else ()
 
     def _end(self, turn: _Turn, reason: Literal["complete", "timeout", "too_long"]) -> tuple[Decision, ...]:

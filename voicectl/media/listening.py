@@ -49,14 +49,19 @@ class Listener:
         return self.turn_audio().size / MODEL_RATE_HZ
 
     def configure(
-        self, *, silence_ms: int | None = None, start_threshold: float | None = None, endpointing: bool = True
+        self,
+        *,
+        silence_ms: int | None = None,
+        start_threshold: float | None = None,
+        patience: float = 1.0,
+        endpointing: bool = True,
     ) -> None:
         """Set what a client chose; None is the profile's.
 
-        `silence_ms` ends every turn after just that pause. Without `endpointing` there are no decisions,
+        `silence_ms` ends every turn after just that pause, `patience` stretches all others. Without `endpointing` there are no decisions,
         and everything since the last commit or clear is the turn, up to the longest.
         """
-        self._endpointer.configure(fixed_pause_ms=silence_ms, start_threshold=start_threshold)
+        self._endpointer.configure(fixed_pause_ms=silence_ms, start_threshold=start_threshold, patience=patience)
         if endpointing != self._endpointing:
             self._endpointing = endpointing
             self._endpointer.reset()

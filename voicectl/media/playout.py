@@ -209,7 +209,15 @@ class HeardMap:
 
     def heard(self, heard_s: float) -> str:
         """Return the text up to and including the last word whose midpoint was played."""
-        return " ".join(text for clause in self._clauses if (text := _heard(clause, heard_s - clause.offset_s)))
+        heard = ""
+        for clause in self._clauses:
+            text = _heard(clause, heard_s - clause.offset_s)
+            if heard and text and not (heard[-1].isspace() or text[0].isspace()):
+                heard += " "
+            heard += text
+            if text != clause.text:
+                break
+        return heard.strip()
 
     def at_ms(self, audio_end_ms: int) -> str:
         """Return the text of the first so many milliseconds."""
@@ -220,7 +228,7 @@ def _heard(clause: _Clause, heard_s: float) -> str:
     marks = clause.marks or _spread(clause)
     end = max((mark.end for mark in marks if (mark.start_s + mark.end_s) / 2 <= heard_s), default=0)
     # Punctuation is not spoken: it belongs to the word before it once nothing but it is left.
-    return clause.text.strip() if end and not re.search(r"\w", clause.text[end:]) else clause.text[:end].strip()
+    return clause.text if end and not re.search(r"\w", clause.text[end:]) else clause.text[:end]
 
 
 def _spread(clause: _Clause) -> list[WordMark]:

@@ -174,6 +174,7 @@ class Call:
         self._listener.configure(
             silence_ms=settings.silence_ms if settings.endpointing == "silence" else None,
             start_threshold=settings.vad_threshold,
+            patience=settings.patience or 1.0,
             endpointing=settings.endpointing != "off",
         )
 

@@ -261,5 +261,12 @@ def test_more_time_never_takes_words_back(clauses: list[str], heard_s: float, mo
         words.add(clause, marks(clause), offset_s)
         offset_s += 0.5 * len(clause.split())
     assert words.heard(heard_s + more_s).startswith(words.heard(heard_s))
-    full = " ".join(clause.strip() for clause in clauses if clause.strip(" .,"))
-    assert full.startswith(words.heard(heard_s))
+    full = "".join("".join(clauses).split())
+    assert full.startswith("".join(words.heard(heard_s).split()))
+
+
+def test_heard_text_keeps_the_line_breaks_of_the_reply() -> None:
+    words = HeardMap()
+    words.add("One,\n\n", marks("One,"), 0.0)
+    words.add("two.", marks("two."), 0.5)
+    assert words.heard(9.0) == "One,\n\ntwo."

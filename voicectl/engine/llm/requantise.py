@@ -40,5 +40,7 @@ def requantised(path: Path, kind: str, threads: int) -> Iterator[Path]:
                 f"{path}: llama.cpp cannot convert this model to {kind} (code {code})",
                 hint=f"it needs {path.stat().st_size} bytes in {folder}; set llm.requantise to null to go without",
             )
-        log.info("model_requantised", kind=kind, bytes=target.stat().st_size, seconds=round(time.monotonic() - begun, 3))
+        log.info(
+            "model_requantised", kind=kind, bytes=target.stat().st_size, seconds=round(time.monotonic() - begun, 3)
+        )
         yield target
