@@ -93,10 +93,11 @@ class Call:
 
 
 async def test_a_spoken_conversation_of_two_turns(appliance: Appliance, spoken: Callable[[str], Path]) -> None:
+    first_words, second_words = spoken("Can you tell me what you sell?"), spoken("Do you also sell coffee?")
     async with Call(appliance) as phone:
-        phone.say(spoken("Hello, can you tell me what you sell?"))
+        phone.say(first_words)
         first = await phone.until("response.done")
-        phone.say(spoken("Thank you. Do you sell coffee?"))
+        phone.say(second_words)
         second = await phone.until("response.done", 2)
     words = [event["transcript"].lower() for event in phone.of("conversation.item.input_audio_transcription.completed")]
     assert "what you sell" in words[0]
@@ -112,15 +113,16 @@ async def test_a_spoken_conversation_of_two_turns(appliance: Appliance, spoken: 
 async def test_barge_in_stops_the_reply_and_keeps_only_heard_words(
     appliance: Appliance, spoken: Callable[[str], Path]
 ) -> None:
+    request, objection = spoken("Please tell me a long story."), spoken("Stop, please. I have another question.")
     async with Call(appliance) as phone:
         await phone.connection.session.update(
             session={"type": "realtime", "instructions": "Tell a long story in many sentences.", "max_output_tokens": 200}
         )
-        phone.say(spoken("Please tell me a long story."))
+        phone.say(request)
         await phone.until("response.output_audio.delta")
         await asyncio.sleep(1.0)
         begun = asyncio.get_running_loop().time()
-        phone.say(spoken("Stop, please. I have another question."))
+        phone.say(objection)
         done = await phone.until("response.done")
         stopped_after_s = asyncio.get_running_loop().time() - begun
         num_chunks = len(phone.of("response.output_audio.delta"))
@@ -137,11 +139,12 @@ async def test_barge_in_stops_the_reply_and_keeps_only_heard_words(
 
 
 async def test_a_backchannel_does_not_interrupt(appliance: Appliance, spoken: Callable[[str], Path]) -> None:
+    request, backchannel = spoken("Please tell me about your shop."), spoken("Okay.")
     async with Call(appliance) as phone:
-        phone.say(spoken("Please tell me about your shop."))
+        phone.say(request)
         await phone.until("response.output_audio.delta")
         await asyncio.sleep(0.5)
-        phone.say(spoken("Okay."))
+        phone.say(backchannel)
         done = await phone.until("response.done")
         await asyncio.sleep(1.5)
     assert done["response"]["status"] in {"completed", "incomplete"}
@@ -152,8 +155,9 @@ async def test_a_backchannel_does_not_interrupt(appliance: Appliance, spoken: Ca
 async def test_a_client_that_vanishes_leaves_nothing_behind(
     appliance: Appliance, spoken: Callable[[str], Path]
 ) -> None:
+    request = spoken("Please tell me a long story.")
     async with Call(appliance) as phone:
-        phone.say(spoken("Please tell me a long story."))
+        phone.say(request)
         await phone.until("response.output_audio.delta")
         phone.connection._connection.transport.abort()
     for _ in range(50):

@@ -95,7 +95,9 @@ async def test_every_port_reaches_its_worker(tmp_path: Path) -> None:
     assert deltas[-1].usage is not None and deltas[-1].usage.completion_tokens == 3
     assert [(len(chunk.pcm), chunk.sample_rate) for chunk in chunks] == [(10, 22050)]
     assert threads.text == str(profile().stt.threads)
-    assert {name: state.state for name, state in states.items()} == dict.fromkeys(("stt", "turn", "llm", "tts"), "ready")
+    assert {name: state.state for name, state in states.items()} == dict.fromkeys(
+        ("stt", "turn", "llm", "tts"), "ready"
+    )
     assert len({state.pid for state in states.values()}) == 4
 
 

@@ -17,8 +17,8 @@ ZmqContext = zmq.Context[zmq.Socket[bytes]]
 class Channel:
     """A ZeroMQ pair socket: whole frames, in order, to exactly one peer.
 
-    The socket's descriptor is watched by the loop directly, which takes a third of the time that
-    `zmq.asyncio` takes for a round trip.
+    The loop watches the socket's descriptor itself: as quick as `zmq.asyncio` (0.06 ms a round trip of
+    100 bytes, 2026-11, two EPYC cores), without a task to own, and sending never waits.
     """
 
     def __init__(self, socket: zmq.Socket[bytes], on_frame: Callable[[bytes], None]) -> None:
@@ -47,7 +47,7 @@ class Channel:
         return cls(socket, on_frame)
 
     def send(self, frame: bytes) -> bool:
-        """Send a frame without waiting; False when it was not sent because too many wait already."""
+        """Send a frame without waiting; False if it was not sent: too many wait, or there is no peer yet."""
         if self._closed:
             return False
         try:
