@@ -63,6 +63,7 @@ class Figures:
 
     v2v: dict[str, float | None] = field(default_factory=dict)
     unexplained: list[float] = field(default_factory=list)
+    turns: dict[str, dict[str, Any]] = field(default_factory=dict)
     english: dict[str, bool] = field(default_factory=dict)
     num_turns: int = 0
     false_turns: dict[str, int] = field(default_factory=dict)
@@ -132,6 +133,7 @@ async def measure_calls(figures: Figures, url: str, clips: Sequence[Clip], parts
         shown = "-" if report.v2v_ms is None else f"{report.v2v_ms:.0f}"
         mark = " CUT-IN" if report.cut_in else ""
         say(f"{clip.path.name[:56]:56} {num_committed} turns, v2v {shown:>5} ms{mark}  {report.heard[:60]!r}")
+        figures.turns[clip.path.name] = report.document()
         if silent:
             figures.false_turns[clip.path.name] = num_committed
         if english:

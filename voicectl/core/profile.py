@@ -40,6 +40,13 @@ class Worker(Section):
     stages: tuple[Stage, ...] = Field(min_length=1, description="Stages in this process.", examples=[["stt"]])
     device: Device = Field(default="cpu", description="Where the models run.", examples=["cpu"])
     device_index: int = Field(default=0, ge=0, description="Which GPU.", examples=[0])
+    niceness: int = Field(
+        default=0,
+        ge=0,
+        le=19,
+        description="How far this process stands back when cores are short, as in nice(1).",
+        examples=[5],
+    )
 
 
 class SttSettings(Section):

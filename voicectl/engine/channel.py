@@ -22,7 +22,7 @@ class Channel:
     """
 
     def __init__(self, socket: zmq.Socket[bytes], on_frame: Callable[[bytes], None]) -> None:
-        """Watch a bound or connected socket. `on_frame` gets each frame and must not raise."""
+        """Watch a bound or connected socket. `on_frame` gets each frame."""
         self._socket = socket
         self._on_frame = on_frame
         self._loop = asyncio.get_running_loop()
@@ -81,7 +81,12 @@ class Channel:
                 frame = self._socket.recv(zmq.DONTWAIT)
             except zmq.Again:
                 return
-            self._on_frame(frame)
+            try:
+                self._on_frame(frame)
+            except BaseException:
+                # The descriptor will not tell again of the frames behind this one.
+                self._read_soon()
+                raise
         self._read_soon()
 
 

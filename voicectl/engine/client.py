@@ -205,7 +205,11 @@ class WorkerClient:
     def _begin(self, send: Send, body: Body, priority: Priority, deadline_at: float) -> _Exchange:
         self._last_id += 1
         remaining_s = deadline_at - asyncio.get_running_loop().time()
-        frame = encode(Request(self._last_id, int(priority), remaining_s, body))
+        try:
+            frame = encode(Request(self._last_id, int(priority), remaining_s, body))
+        except (TypeError, ValueError, OverflowError) as error:
+            # For example half a surrogate pair in a text, or a number beyond 64 bits.
+            raise RequestRejected(f"{type(body).__name__} cannot be sent: {error}") from error
         if len(frame) > MAX_FRAME_BYTES:
             raise RequestRejected(f"a request of {len(frame)} bytes is too long; the limit is {MAX_FRAME_BYTES}")
         if not send(frame):

@@ -212,6 +212,8 @@ class MalformedMessage(VoicectlError):
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _TO_WORKER: Final = msgspec.msgpack.Decoder(ToWorker)
 _FROM_WORKER: Final = msgspec.msgpack.Decoder(FromWorker)
+_UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What damaged frames raise: not all that msgspec raises is an error of its own."""
 
 
 def encode(message: ToWorker | FromWorker) -> bytes:
@@ -223,7 +225,7 @@ def decode_to_worker(frame: bytes) -> ToWorker:
     """Return the message for a worker in `frame`. Raises MalformedMessage."""
     try:
         message: ToWorker = _TO_WORKER.decode(frame)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except _UNDECODABLE as error:
         raise MalformedMessage(f"frame of {len(frame)} bytes: {error}") from error
     if isinstance(message, Request) and message.version != PROTOCOL_VERSION:
         raise MalformedMessage(f"protocol version {message.version}, this worker speaks {PROTOCOL_VERSION}")
@@ -234,7 +236,7 @@ def decode_from_worker(frame: bytes) -> FromWorker:
     """Return the message from a worker in `frame`. Raises MalformedMessage."""
     try:
         message: FromWorker = _FROM_WORKER.decode(frame)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except _UNDECODABLE as error:
         raise MalformedMessage(f"frame of {len(frame)} bytes: {error}") from error
     if isinstance(message, Ready) and message.version != PROTOCOL_VERSION:
         raise MalformedMessage(f"protocol version {message.version}, this gateway speaks {PROTOCOL_VERSION}")

@@ -200,6 +200,7 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
     channel = Channel.connected(context, setup.address, worker_loop.receive)
     try:
         worker = Worker.model_validate(setup.worker)
+        os.nice(worker.niceness)
         # Blocks the loop, which has nothing else to do yet; until it runs, SIGTERM ends the process at once.
         stages = _load(setup, worker, registry)
     except Exception as error:

@@ -15,6 +15,7 @@ from voicectl.core.errors import (
 from voicectl.core.ports import Priority
 from voicectl.engine.client import MAX_FRAME_BYTES, MAX_PIECES, WorkerClient
 from voicectl.engine.messages import (
+    Body,
     Cancel,
     Failed,
     FailureKind,
@@ -216,6 +217,14 @@ async def test_oversized_request_is_refused() -> None:
     with pytest.raises(RequestRejected, match="too long"):
         await client.call(Transcribe(bytes(MAX_FRAME_BYTES)), timeout_s=9)
     assert wire.sent == []
+
+
+@pytest.mark.parametrize("body", [Forget("\ud800"), Generate("s", (), 1, 0, 1, 1, seed=1 << 70)])
+async def test_request_that_cannot_be_encoded_is_refused(body: Body) -> None:
+    client, wire = attached()
+    with pytest.raises(RequestRejected, match="cannot be sent"):
+        await client.call(body, timeout_s=9)
+    assert (wire.sent, client.num_open) == ([], 0)
 
 
 async def test_reader_that_falls_behind_loses_its_request() -> None:
