@@ -1,16 +1,14 @@
-"""Read recordings of people's own making, and write WAV files. Knows no model and no wire."""
+"""Read recordings of people's own making. Knows no model and no wire."""
 
-import os
-import tempfile
-import wave
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import soundfile
 
-from voicectl.core.audio import BYTES_PER_SAMPLE, Samples
-from voicectl.core.errors import AudioInputError, UsageError
+from voicectl.core.audio import Samples
+from voicectl.core.errors import AudioInputError
+from voicectl.media.mp4 import is_mp4, read_mp4
 
 MAX_FILE_BYTES: Final = 50_000_000
 MAX_RECORDING_S: Final = 1800.0
@@ -20,7 +18,9 @@ MIN_RATE_HZ: Final = 4_000
 MAX_RATE_HZ: Final = 384_000
 
 _BLOCK_FRAMES: Final = 4_096
-_FORMATS_HINT: Final = "give a WAV, FLAC, OGG or MP3 file; ffmpeg converts others: ffmpeg -i INPUT -ac 1 OUTPUT.wav"
+_FORMATS_HINT: Final = (
+    "give a WAV, FLAC, OGG, MP3 or M4A file; ffmpeg converts others: ffmpeg -i INPUT -ac 1 OUTPUT.wav"
+)
 
 
 def read_speech(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[Samples, int]:
@@ -30,10 +30,10 @@ def read_speech(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[Samples
     """
     _check_file(path, max_bytes)
     try:
-        with path.open("rb") as file, soundfile.SoundFile(file) as recording:
-            _check_header(path, recording)
-            samples = _mono(path, recording)
-            rate = int(recording.samplerate)
+        if is_mp4(path):
+            samples, rate = read_mp4(path, max_s=MAX_RECORDING_S)
+        else:
+            samples, rate = _read(path)
     except soundfile.LibsndfileError as error:
         raise AudioInputError(path, f"not a readable recording ({_reason(error)})", hint=_FORMATS_HINT) from error
     except OSError as error:
@@ -43,6 +43,12 @@ def read_speech(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[Samples
     if not np.isfinite(samples).all():
         raise AudioInputError(path, "holds samples that are not numbers (NaN or infinite)", hint=_FORMATS_HINT)
     return np.clip(samples, -1.0, 1.0), rate
+
+
+def _read(path: Path) -> tuple[Samples, int]:
+    with path.open("rb") as file, soundfile.SoundFile(file) as recording:
+        _check_header(path, recording)
+        return _mono(path, recording), int(recording.samplerate)
 
 
 def _check_file(path: Path, max_bytes: int) -> None:
@@ -99,28 +105,3 @@ def _mono(path: Path, recording: soundfile.SoundFile) -> Samples:
 
 def _reason(error: soundfile.LibsndfileError) -> str:
     return str(error.error_string).rstrip(". ").lower()
-
-
-def write_wav(path: Path, pcm: bytes, rate: int) -> None:
-    """Write 16-bit mono PCM; the file appears whole or not at all. Raises UsageError."""
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file, wave.open(file, "wb") as recording:
-            recording.setnchannels(1)
-            recording.setsampwidth(BYTES_PER_SAMPLE)
-            recording.setframerate(rate)
-            recording.writeframes(pcm)
-        partial.chmod(0o644)
-        partial.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"{path}: cannot be written ({error.strerror or error})", hint="choose another file or folder")

@@ -58,8 +58,9 @@ class Listener:
     ) -> None:
         """Set what a client chose; None is the profile's.
 
-        `silence_ms` ends every turn after just that pause, `patience` stretches all others. Without `endpointing` there are no decisions,
-        and everything since the last commit or clear is the turn, up to the longest.
+        `silence_ms` ends every turn after just that pause, `patience` stretches all others. Without
+        `endpointing` there are no decisions, and everything since the last commit or clear is the turn, up to
+        the longest.
         """
         self._endpointer.configure(fixed_pause_ms=silence_ms, start_threshold=start_threshold, patience=patience)
         if endpointing != self._endpointing:
