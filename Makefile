@@ -67,9 +67,13 @@ test-e2e: $(VENV)/.dev models  ## The real models of profile cpu
 bench-turn: $(VENV)/.dev models  ## Measure the latency of turns over recorded speech (SPEECH=folder)
 	$(BIN)/python scripts/bench_turn.py $(if $(SPEECH),--speech $(SPEECH))
 
+LOCK := $(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --allow-unsafe
+
 lock: $(VENV)/.dev  ## Resolve the dependencies anew into the lock files
-	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --allow-unsafe -o requirements.lock pyproject.toml
-	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --allow-unsafe --extra dev -o requirements-dev.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(LOCK) -o requirements.lock pyproject.toml
+	$(LOCK) --extra dev -o requirements-dev.lock pyproject.toml
 
 clean:  ## Remove the virtual environment and caches of this checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

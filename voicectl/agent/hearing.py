@@ -185,7 +185,8 @@ def on_finished(state: State, event: told.CallerFinished) -> None:
 def _settle(state: State, turn: CallerTurn, hearing: Hearing) -> None:
     """Make a finished turn an entry, and answer it unless the caller already speaks again."""
     text = hearing.text or ""
-    if not text or not _has_floor(state, turn, text):
+    # A client that commits waits for its entry, whatever is in it.
+    if turn.end_reason != "client" and not (text and _has_floor(state, turn, text)):
         _discard(state, turn)
         return
     item, previous = _add_to_history(state, turn, text)

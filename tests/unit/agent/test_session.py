@@ -267,6 +267,13 @@ def test_client_commit_creates_an_entry_but_no_reply() -> None:
     assert call.ordered(do.Compose)[-1].messages[-1] == Message("user", "Hello.")
 
 
+def test_client_commit_of_silence_still_becomes_an_entry() -> None:
+    call = Script()
+    call.tell(told.CallerFinished(1.0, 1.0, "client"), told.TurnTranscribed(1, "", 1.0))
+    assert call.events(ev.AudioCommitted)
+    assert [final.text for final in call.events(ev.TranscriptFinal)] == [""]
+
+
 def test_commit_without_create_response_stays_silent() -> None:
     call = Script()
     call.tell(ev.SessionConfigured(ev.SessionSettings(create_response=False)))

@@ -1,0 +1,203 @@
+"""A call across the planes with scripted stages: real listening, real playout, no models."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.fakes.ear import CALLER_HZ, listener, silence, speech
+from tests.fakes.engine_ports import FakeLanguageModel, FakeSynthesizer, FakeTranscriber, FakeTurnDetector
+
+from voicectl.core import events as ev
+from voicectl.core.clock import MonotonicClock
+from voicectl.core.config import load_profile
+from voicectl.core.errors import EngineError, WorkerDied
+from voicectl.service.call import Call, CallEngine
+
+pytestmark = pytest.mark.integration
+PROFILE = load_profile("cpu")
+
+
+@dataclass
+class Line:
+    """A call in progress and what it said."""
+
+    actions: asyncio.Queue[Any]
+    events: list[Any] = field(default_factory=list)
+    arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def emit(self, event: ev.CallEvent) -> None:
+        async with self.arrived:
+            self.events.append(event)
+            self.arrived.notify_all()
+
+    async def hear(self, *parts: Iterable[bytes]) -> None:
+        """Push audio as fast as the call takes it: turns are decided on the stream's own clock."""
+        for part in parts:
+            for frame in part:
+                await self.actions.put(ev.AudioReceived(frame, CALLER_HZ, MonotonicClock().now()))
+                await asyncio.sleep(0.001)
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def until(self, kind: type, number: int = 1) -> Any:
+        async with asyncio.timeout(5), self.arrived:
+            await self.arrived.wait_for(lambda: len(self.of(kind)) >= number)
+        return self.of(kind)[number - 1]
+
+
+@dataclass
+class Stages:
+    """The scripted engine of a call."""
+
+    stt: FakeTranscriber = field(default_factory=lambda: FakeTranscriber(["What time is it?"]))
+    turn: FakeTurnDetector = field(default_factory=FakeTurnDetector)
+    llm: FakeLanguageModel = field(default_factory=FakeLanguageModel)
+    tts: FakeSynthesizer = field(default_factory=FakeSynthesizer)
+
+
+@asynccontextmanager
+async def calling(stages: Stages) -> AsyncIterator[Line]:
+    """Run a call; at the end the caller leaves, and nothing may be left behind."""
+    before = asyncio.all_tasks()
+    line = Line(asyncio.Queue(100))
+    engine = CallEngine(stages.stt, stages.turn, stages.llm, stages.tts)
+    call = Call("sess_test", PROFILE, engine, listener(PROFILE), MonotonicClock())
+    running = asyncio.create_task(call.run(line.actions, line.emit))
+    try:
+        yield line
+    finally:
+        await line.actions.put(ev.CallerLeft("test over"))
+        await asyncio.wait_for(running, 5)
+    assert asyncio.all_tasks() == before
+    assert stages.llm.forgotten == ["sess_test"]
+
+
+async def test_a_spoken_turn_is_answered_with_sound() -> None:
+    stages = Stages()
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+    assert (ended.status, ended.text) == ("completed", "I am a voice. I say two sentences.")
+    assert [event.text for event in line.of(ev.TranscriptFinal)] == ["What time is it?"]
+    seconds = sum(len(event.pcm) for event in line.of(ev.ReplyAudio)) / (2 * 24_000)
+    assert seconds == pytest.approx(8 * 0.2, abs=0.05)
+    times = ended.times
+    assert times.committed_at <= times.first_sent_at
+    assert times.last_voiced_position_s == pytest.approx(0.6, abs=0.05)
+
+
+async def test_a_reply_is_ready_when_the_turn_is_committed() -> None:
+    async with calling(Stages()) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+    assert ended.times.first_audio_at < ended.times.committed_at
+
+
+async def test_speech_after_a_pause_drops_what_was_prepared() -> None:
+    stages = Stages(llm=FakeLanguageModel(word_s=0.2))
+    async with calling(stages) as line:
+        await line.hear(speech(0.4), silence(0.2), speech(0.4))
+        assert stages.llm.num_cancelled == 1
+        assert not line.of(ev.ResponseStarted)
+        await line.hear(silence(1.0))
+        await line.until(ev.ResponseStarted)
+    assert len(line.of(ev.AudioCommitted)) == 1
+
+
+async def test_noise_is_no_turn() -> None:
+    async with calling(Stages(stt=FakeTranscriber([""]))) as line:
+        await line.hear(speech(0.6), silence(2.0))
+        await line.until(ev.SpeechDiscarded)
+    assert not line.of(ev.AudioCommitted)
+    assert not line.of(ev.ResponseStarted)
+
+
+async def test_barge_in_keeps_only_the_heard_words() -> None:
+    stages = Stages(stt=FakeTranscriber(["Tell me more.", "Stop it now."]))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ReplyAudio, 30)
+        await line.hear(speech(0.6))
+        ended = await line.until(ev.ResponseEnded)
+        num_frames = len(line.of(ev.ReplyAudio))
+        assert (ended.status, ended.reason) == ("cancelled", "turn_detected")
+        assert ended.text
+        assert "I am a voice. I say two sentences.".startswith(ended.text)
+        assert ended.text != "I am a voice. I say two sentences."
+        await line.hear(silence(1.0))
+        await line.until(ev.ResponseStarted, 2)
+    first_reply = line.of(ev.ReplyAudio)[0].response_id
+    assert sum(event.response_id == first_reply for event in line.of(ev.ReplyAudio)) == num_frames
+    assert [message.content for message in stages.llm.requests[-1].messages][1:] == [
+        "Tell me more.",
+        ended.text,
+        "Stop it now.",
+    ]
+
+
+async def test_backchannel_leaves_the_reply_alone() -> None:
+    stages = Stages(stt=FakeTranscriber(["Tell me more.", "Uh-huh."]))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ReplyAudio, 10)
+        await line.hear(speech(0.4), silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+    assert ended.status == "completed"
+    assert len(line.of(ev.AudioCommitted)) == 1
+
+
+@pytest.mark.parametrize("stage", ["llm", "tts"])
+async def test_a_stage_that_fails_fails_the_reply_and_not_the_call(stage: str) -> None:
+    stages = Stages()
+    getattr(stages, stage).failure = WorkerDied(f"worker {stage} died")
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        failed = await line.until(ev.ResponseEnded)
+        assert (failed.status, failed.reason) == ("failed", f"worker {stage} died")
+        getattr(stages, stage).failure = None
+        await line.hear(speech(0.6), silence(1.0))
+        again = await line.until(ev.ResponseEnded, 2)
+        assert again.status == "completed"
+
+
+async def test_a_turn_that_cannot_be_transcribed_is_told() -> None:
+    stages = Stages(stt=FakeTranscriber([""], failure=EngineError("worker stt died")))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.5))
+        failed = await line.until(ev.TranscriptFailed)
+    assert failed.message == "worker stt died"
+
+
+async def test_without_a_score_the_pause_alone_decides() -> None:
+    stages = Stages(turn=FakeTurnDetector(0.0), stt=FakeTranscriber(["I would like"]))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(0.7))
+        assert not line.of(ev.AudioCommitted)
+        await line.hear(silence(1.0))
+        await line.until(ev.AudioCommitted)
+
+
+async def test_an_empty_commit_is_refused_and_the_call_goes_on() -> None:
+    stages = Stages()
+    async with calling(stages) as line:
+        await line.actions.put(ev.SessionConfigured(ev.SessionSettings(endpointing="off")))
+        await line.actions.put(ev.AudioCommitRequested("e1"))
+        refused = await line.until(ev.ActionRejected)
+        assert (refused.code, refused.event_id) == ("input_audio_buffer_commit_empty", "e1")
+        await line.hear(speech(0.5))
+        await line.actions.put(ev.AudioCommitRequested("e2"))
+        await line.actions.put(ev.ResponseRequested())
+        ended = await line.until(ev.ResponseEnded)
+    assert ended.status == "completed"
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_reply_ends_all_work() -> None:
+    stages = Stages(llm=FakeLanguageModel(reply="word " * 200, word_s=0.01))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ReplyAudio)
+    assert stages.llm.num_cancelled == 1
