@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import soxr
-from voicectl.media.audiofile import read_speech
 
 from voicectl.bench.caller import connect
 from voicectl.bench.turns import TurnReport
@@ -28,6 +27,7 @@ from voicectl.cli.private_gateway import private_gateway
 from voicectl.core.audio import MODEL_RATE_HZ, Samples, pcm16_to_float
 from voicectl.core.config import load_profile
 from voicectl.core.errors import AudioInputError
+from voicectl.media.audiofile import read_speech
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The peer's prompt and length, so that both answer the same question in the same way.
@@ -149,9 +149,9 @@ async def measure_wer(figures: Figures, clips: Sequence[Clip]) -> None:
     """Compare short windows with the 30 s window of faster-whisper, same model and beam."""
     import jiwer
     from faster_whisper import WhisperModel
-    from voicectl.engine.engine import Engine
     from whisper_normalizer.english import EnglishTextNormalizer
 
+    from voicectl.engine.engine import Engine
     from voicectl.service.app import model_roots
 
     profile = load_profile("cpu")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soxr
 from openai import AsyncOpenAI
+
 from tests.e2e.conftest import Appliance
 from tests.fakes.conformance import validate_frame
-
 from voicectl.core.audio import float_to_pcm16, pcm16_to_float
 from voicectl.media.audiofile import read_speech
 
@@ -116,7 +116,11 @@ async def test_barge_in_stops_the_reply_and_keeps_only_heard_words(
     request, objection = spoken("Please tell me a long story."), spoken("Stop, please. I have another question.")
     async with Call(appliance) as phone:
         await phone.connection.session.update(
-            session={"type": "realtime", "instructions": "Tell a long story in many sentences.", "max_output_tokens": 200}
+            session={
+                "type": "realtime",
+                "instructions": "Tell a long story in many sentences.",
+                "max_output_tokens": 200,
+            }
         )
         phone.say(request)
         await phone.until("response.output_audio.delta")

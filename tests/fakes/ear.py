@@ -8,7 +8,7 @@ from voicectl.core.audio import Samples, float_to_pcm16
 from voicectl.core.profile import Profile
 from voicectl.media.endpointing import Endpointer
 from voicectl.media.listening import Listener
-from voicectl.media.vad import VAD_FRAME_SAMPLES, VAD_FRAME_S, VadFrame, level_dbfs
+from voicectl.media.vad import VAD_FRAME_S, VAD_FRAME_SAMPLES, VadFrame, level_dbfs
 
 CALLER_HZ = 24_000
 FRAME_SAMPLES = CALLER_HZ // 50

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
 from tests.fakes.ear import CALLER_HZ, listener, silence, speech
 from tests.fakes.engine_ports import FakeLanguageModel, FakeSynthesizer, FakeTranscriber, FakeTurnDetector
-
 from voicectl.core import events as ev
 from voicectl.core.clock import MonotonicClock
 from voicectl.core.config import load_profile

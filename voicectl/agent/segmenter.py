@@ -8,10 +8,11 @@ _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e)|\
 _LONGEST_CLAUSE_WORDS = 30
 _LONGEST_FIRST_CLAUSE_WORDS = 5
 _SHORTEST_PHRASE_WORDS = 3
-_LINKING_WORDS = frozenset(
-    "and or but that which who whose because so if when while than to for with without from in on at of by as is are "
-    "was were the a an".split()
-)
+_LINKING_WORDS = {
+    *("and", "or", "but", "so", "because", "if", "when", "while", "than", "as", "that", "which", "who", "whose"),
+    *("to", "for", "with", "without", "from", "in", "on", "at", "of", "by"),
+    *("is", "are", "was", "were", "the", "a", "an"),
+}
 """Words that begin a phrase: a voice may draw breath before them, not after them."""
 
 

@@ -24,7 +24,8 @@ def pcm16_to_float(pcm: bytes) -> Samples:
 def float_to_pcm16(samples: Samples) -> bytes:
     """Return float samples as little-endian 16-bit PCM, clipped at full scale."""
     scaled = np.rint(samples * np.float32(32768.0))
-    return np.clip(scaled, -32768, 32767).astype("<i2").tobytes()
+    pcm: bytes = np.clip(scaled, -32768, 32767).astype("<i2").tobytes()
+    return pcm
 
 
 def duration_s(pcm: bytes, sample_rate: int) -> float:
