@@ -200,7 +200,6 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
     channel = Channel.connected(context, setup.address, worker_loop.receive)
     try:
         worker = Worker.model_validate(setup.worker)
-        os.nice(worker.niceness)
         # Blocks the loop, which has nothing else to do yet; until it runs, SIGTERM ends the process at once.
         stages = _load(setup, worker, registry)
     except Exception as error:
@@ -214,6 +213,8 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     gc.collect()
     gc.freeze()
+    # Only now: all workers of a host load at the same time, and nobody waits for this one last.
+    os.nice(worker.niceness)
     channel.send(encode(Ready(os.getpid(), tuple(stages))))
     await stop.wait()
     asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
