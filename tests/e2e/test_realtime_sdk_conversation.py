@@ -95,6 +95,7 @@ class Call:
 async def test_a_spoken_conversation_of_two_turns(appliance: Appliance, spoken: Callable[[str], Path]) -> None:
     first_words, second_words = spoken("Can you tell me what you sell?"), spoken("Do you also sell coffee?")
     async with Call(appliance) as phone:
+        await phone.connection.session.update(session={"type": "realtime", "max_output_tokens": 20})
         phone.say(first_words)
         first = await phone.until("response.done")
         phone.say(second_words)
@@ -145,6 +146,7 @@ async def test_barge_in_stops_the_reply_and_keeps_only_heard_words(
 async def test_a_backchannel_does_not_interrupt(appliance: Appliance, spoken: Callable[[str], Path]) -> None:
     request, backchannel = spoken("Please tell me about your shop."), spoken("Okay.")
     async with Call(appliance) as phone:
+        await phone.connection.session.update(session={"type": "realtime", "max_output_tokens": 30})
         phone.say(request)
         await phone.until("response.output_audio.delta")
         await asyncio.sleep(0.5)
