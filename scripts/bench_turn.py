@@ -12,7 +12,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from voicectl.cli.private_gateway import private_gateway
 from voicectl.core.audio import MODEL_RATE_HZ, Samples, pcm16_to_float
 from voicectl.core.config import load_profile
 from voicectl.core.errors import AudioInputError
+from voicectl.core.log import configure
 from voicectl.media.audiofile import read_speech
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -86,7 +86,7 @@ def clips_of(folder: Path) -> list[Clip]:
                 category=row["category"],
                 language=row["language"],
                 duration_s=row["duration_s"],
-                words=row.get("transcript_for_wer"),
+                words=row.get("transcript_for_wer") or row["transcript"],
                 trusted=row["transcript_quality"] in {"upstream", "standard_text"},
                 raw_rate=int(raw[0]) if raw else None,
             )
@@ -184,11 +184,10 @@ async def measure_wer(figures: Figures, clips: Sequence[Clip]) -> None:
 
 def measure_demo(figures: Figures) -> None:
     """Time the demo from the start of the command to the first sample of the reply."""
-    begun = time.monotonic()
     command = [sys.executable, "-m", "voicectl", "talk", "--ask", "What is the capital of France?", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=120)  # noqa: S603 - our own program
     document = json.loads(done.stdout)
-    figures.demo_s = document.get("first_audio_s") or (time.monotonic() - begun)
+    figures.demo_s = document["first_audio_s"]
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -272,6 +271,7 @@ def main() -> None:
     options = parser.parse_args()
     if not (options.speech / "manifest.jsonl").is_file():
         raise SystemExit(f"error: no manifest.jsonl in {options.speech}\nhint:  name the folder with --speech")
+    configure(json=False, level="warning")
     figures = asyncio.run(run(options))
     if options.json:
         content: dict[str, Any] = {name: getattr(figures, name) for name in Figures.__slots__}

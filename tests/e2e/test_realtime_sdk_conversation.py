@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import json
+import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import soxr
 from openai import AsyncOpenAI
@@ -173,3 +175,31 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(
         await asyncio.sleep(0.1)
     assert state["sessions"]["live"] == 0
     assert state["ready"]
+
+
+async def test_killed_workers_come_back_and_the_session_lives(
+    appliance: Appliance, spoken: Callable[[str], Path]
+) -> None:
+    question = spoken("Do you also sell coffee?")
+    async with Call(appliance) as phone:
+        await phone.connection.session.update(session={"type": "realtime", "max_output_tokens": 16})
+        for worker in psutil.Process(appliance.pid).children():
+            worker.kill()
+        async with asyncio.timeout(60):
+            while not await asyncio.to_thread(is_ready, appliance):
+                await asyncio.sleep(0.2)
+        phone.say(question)
+        done = await phone.until("response.done")
+    assert done["response"]["status"] in {"completed", "incomplete"}
+    [heard] = phone.of("conversation.item.input_audio_transcription.completed")
+    assert "coffee" in heard["transcript"].lower()
+
+
+def is_ready(appliance: Appliance) -> bool:
+    """Tell whether every stage takes requests."""
+    try:
+        return bool(appliance.get("/readyz")["ready"])
+    except urllib.error.HTTPError as refused:
+        assert refused.code == 503
+        refused.close()
+        return False

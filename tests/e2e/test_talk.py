@@ -16,7 +16,7 @@ import soundfile
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 QUESTION = "What is the capital of France?"
-STAGE_SUM_MS = 20
+STAGE_SUM_MS = 60
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ LATE_MS: Final = 20.0
 """Frames that leave later than this spoil a measurement to the milliseconds."""
 
 app = typer.Typer(add_completion=False)
+_STARTED_AT: Final = time.monotonic()
+"""When this module was loaded, which is the first thing the command does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,11 @@ def talk_command(
         check_devices()
     talk = Talk(server, profile, tuple(settings or ()), turns, questions, out, wait_s)
     output = Output(json=json)
-    reports = asyncio.run(_call(talk, chosen, output))
+    reports, first_audio_s = asyncio.run(_call(talk, chosen, output))
     document: dict[str, Any] = {
         "turns": [report.document() for report in reports],
         "audio_out": str(out) if out is not None else None,
+        "first_audio_s": first_audio_s,
     }
     output.result(document, lambda console: _render(console, reports, out))
 
@@ -119,8 +123,11 @@ def _from_file(path: Path) -> Turn:
     return Turn(*read_speech(path))
 
 
-async def _call(talk: Talk, profile: "Profile", output: Output) -> "list[TurnReport]":
-    """Make the call and return its turns, printed as they end. The mix is written however the call ends."""
+async def _call(talk: Talk, profile: "Profile", output: Output) -> "tuple[list[TurnReport], float | None]":
+    """Make the call; return its turns, printed as they end, and when the agent was first heard.
+
+    That is seconds since the command started, None for never. The mix is written however the call ends.
+    """
     from voicectl.bench.call_record import RATE_HZ
     from voicectl.bench.caller import Listener, connect
     from voicectl.cli.audio_out import write_wav
@@ -135,7 +142,11 @@ async def _call(talk: Talk, profile: "Profile", output: Output) -> "list[TurnRep
         view.event(event)
         loudspeaker.event(event)
 
+    heard_at: list[float] = []
+
     def on_audio(samples: "Samples") -> None:
+        if not heard_at:
+            heard_at.append(time.monotonic() - _STARTED_AT)
         view.audio(samples)
         if not talk.scripted:
             loudspeaker.add(samples)
@@ -161,7 +172,7 @@ async def _call(talk: Talk, profile: "Profile", output: Output) -> "list[TurnRep
             output.note(
                 f"this machine was busy: sound left up to {caller.worst_late_ms:.0f} ms late, the times are too long"
             )
-    return reports
+    return reports, round(heard_at[0], 3) if heard_at else None
 
 
 async def _prepared(

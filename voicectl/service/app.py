@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import structlog
-
 from voicectl.core.clock import Clock, MonotonicClock
 from voicectl.core.lockfile import read_lock
 from voicectl.core.paths import store_path
@@ -18,8 +16,6 @@ from voicectl.service.call import Call, CallEngine
 from voicectl.service.http import create_app
 from voicectl.service.lifecycle import serve
 from voicectl.weights.store import Store
-
-log = structlog.get_logger(__name__)
 
 
 def model_roots(profile: Profile) -> dict[str, Path]:
@@ -71,6 +67,8 @@ class Gateway:
 async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None]) -> None:
     """Run the appliance until SIGTERM or SIGINT; `on_ready` gets the base URL once it takes calls."""
     roots = await asyncio.to_thread(model_roots, profile)
+    # Loaded once a process; the first caller must not wait for it.
+    await asyncio.to_thread(VoiceActivityDetector, roots["vad"])
     async with Engine(profile, roots) as engine:
         clock = MonotonicClock()
         gateway = Gateway(profile, engine, roots["vad"], clock)

@@ -45,16 +45,15 @@ class WhisperModel:
         self._first_time = self._token("<|notimestamps|>") + 1
         self._prompt = self._start_prompt(settings.language)
 
-    def warm_up(self, windows: tuple[int, ...]) -> None:
-        """Run each window once on every lane: a first call costs several times a later one."""
-        for window in windows:
-            mel = self._features(np.zeros(0, dtype=np.float32), window)
-            calls = [
-                self._model.generate(mel, [self._prompt], beam_size=1, max_length=8, asynchronous=True)[0]
-                for _ in range(self._num_lanes)
-            ]
-            for call in calls:
-                call.result()
+    def warm_up(self, window: int) -> None:
+        """Run a window once on every lane: a first call costs several times a later one."""
+        mel = self._features(np.zeros(0, dtype=np.float32), window)
+        calls = [
+            self._model.generate(mel, [self._prompt], beam_size=1, max_length=8, asynchronous=True)[0]
+            for _ in range(self._num_lanes)
+        ]
+        for call in calls:
+            call.result()
 
     def read(
         self,
