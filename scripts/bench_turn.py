@@ -172,7 +172,6 @@ async def measure_wer(figures: Figures, clips: Sequence[Clip]) -> None:
                 beam_size=1,
                 temperature=[0.0],
                 condition_on_previous_text=False,
-                without_timestamps=True,
             )
             truth.append(normalise(clip.words))
             ours.append(normalise(transcript.text))
