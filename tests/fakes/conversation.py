@@ -263,5 +263,5 @@ async def running(
 async def eventually(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
     """Return once `condition` holds; for what other tasks do. Raises TimeoutError."""
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 # the condition is about code that knows no tests
+        while not condition():  # the condition is about code that knows no tests
             await asyncio.sleep(0.01)

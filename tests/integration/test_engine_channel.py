@@ -31,7 +31,7 @@ async def pair(folder: Path) -> AsyncIterator[tuple[Channel, Channel, list[bytes
 
 async def filled(frames: list[bytes], count: int) -> None:
     async with asyncio.timeout(5):
-        while len(frames) < count:  # noqa: ASYNC110 - a list tells nobody when it grows
+        while len(frames) < count:
             await asyncio.sleep(0.001)
 
 

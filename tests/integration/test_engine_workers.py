@@ -64,7 +64,7 @@ async def read_all(engine: Engine, request: ChatRequest, timeout_s: float = 5.0)
 
 async def until(condition: Callable[[], bool], within_s: float = 5.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - counters and processes tell nobody when they change
+        while not condition():
             await asyncio.sleep(0.005)
 
 
