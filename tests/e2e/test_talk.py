@@ -16,7 +16,7 @@ import soundfile
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 QUESTION = "What is the capital of France?"
-STAGE_SUM_MS = 60
+STAGE_SUM_MS = 20
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -46,7 +46,7 @@ def test_appliance_answers_the_question_its_own_voice_asks(tmp_path: Path) -> No
     assert not turn["cut_in"]
     assert not turn["interrupted"]
     assert all(value is not None for value in turn["stages_ms"].values())
-    assert abs(turn["unexplained_ms"]) <= STAGE_SUM_MS
+    assert abs(turn["unexplained_ms"]) <= STAGE_SUM_MS + call["late_ms"]
     mix, rate = soundfile.read(out)
     assert (rate, mix.shape[1]) == (24_000, 2)
     assert (np.abs(mix).max(axis=0) > 0.05).all()
@@ -59,11 +59,12 @@ def test_recorded_command_is_answered(speech: Path) -> None:
         for row in rows
         if row["category"] == "en_command" and row["file"].endswith(".wav") and 2 <= row["duration_s"] <= 6
     )
-    (turn,) = document("talk", "--wav", str(speech / "clips" / clip["file"]))["turns"]
+    call = document("talk", "--wav", str(speech / "clips" / clip["file"]))
+    (turn,) = call["turns"]
     assert turn["heard"]
     assert turn["reply"]
     assert turn["v2v_ms"] is not None
-    assert abs(turn["unexplained_ms"]) <= STAGE_SUM_MS
+    assert abs(turn["unexplained_ms"]) <= STAGE_SUM_MS + call["late_ms"]
 
 
 def test_noise_makes_no_turn(speech: Path) -> None:

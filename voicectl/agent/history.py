@@ -18,11 +18,6 @@ class History:
     def __init__(self) -> None:
         self._items: list[Item] = []
 
-    @property
-    def last_id(self) -> str | None:
-        """The id of the newest entry, None in an empty conversation."""
-        return self._items[-1].item_id if self._items else None
-
     def insert(self, item: Item, after: str | None = None) -> str | None:
         """Add an entry behind `after` (None: at the end, "root": first); return its predecessor's id.
 
@@ -42,11 +37,6 @@ class History:
     def get(self, item_id: str) -> Item:
         """Return an entry. Raises UnknownItem."""
         return self._items[self._index(item_id)]
-
-    def previous_id(self, item_id: str) -> str | None:
-        """Return the id of the entry before `item_id`, None for the first. Raises UnknownItem."""
-        index = self._index(item_id)
-        return self._items[index - 1].item_id if index else None
 
     def rewrite(self, item_id: str, text: str, *, complete: bool) -> Item:
         """Replace an entry's text and return the new entry. Raises UnknownItem."""

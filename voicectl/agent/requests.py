@@ -89,8 +89,8 @@ def on_heard_up_to(state: State, event: told.ItemHeardUpTo) -> None:
     text = event.text
     reply = state.live_reply()
     if reply is not None and reply.item_id == event.item_id:
-        # The client stopped playing before we knew: silence the reply; its own count of heard words holds.
-        replying.stop(state, reply, reason="turn_detected")
+        # The client stopped playing before we knew: silence the reply, of which the heard words stay.
+        replying.stop(state, reply, reason="client_cancelled")
     else:
         try:
             item = state.history.get(event.item_id)

@@ -99,9 +99,10 @@ async def synthesize(profile: "Profile", text: str) -> "tuple[Samples, int]":
     from voicectl.core.errors import EngineError
     from voicectl.core.log import configure
     from voicectl.engine.engine import Engine
+    from voicectl.service.app import model_roots
 
     configure(json=False, level="warning")
-    roots = {"tts": await asyncio.to_thread(_verified_root, profile.models.tts)}
+    roots = await asyncio.to_thread(model_roots, profile, ["tts"])
     pieces = []
     rate = 0
     async with Engine(profile, roots, stages=("tts",)) as engine:
@@ -115,30 +116,21 @@ async def synthesize(profile: "Profile", text: str) -> "tuple[Samples, int]":
 
 
 async def _transcribe(profile: "Profile", samples: "Samples", rate: int) -> "list[Transcript]":
-    import soxr
-
     from voicectl.core.audio import MODEL_RATE_HZ
     from voicectl.core.log import configure
     from voicectl.engine.engine import Engine
+    from voicectl.media.resample import resample
+    from voicectl.service.app import model_roots
 
-    at_model_rate = soxr.resample(samples, rate, MODEL_RATE_HZ).astype("float32")
+    at_model_rate = resample(samples, rate, MODEL_RATE_HZ)
     configure(json=False, level="warning")
-    roots = {"stt": await asyncio.to_thread(_verified_root, profile.models.stt)}
+    roots = await asyncio.to_thread(model_roots, profile, ["stt"])
     async with Engine(profile, roots, stages=("stt",)) as engine:
         timeout_s = profile.timeouts.stt_s
         return [
             await engine.transcriber.transcribe(piece, hotwords=profile.stt.hotwords, timeout_s=timeout_s)
             for piece in split_at_pauses(at_model_rate, MODEL_RATE_HZ)
         ]
-
-
-def _verified_root(name: str) -> Path:
-    """Return the folder of one model: a one-shot must not ask for the others."""
-    from voicectl.core.lockfile import read_lock
-    from voicectl.core.paths import store_path
-    from voicectl.weights.store import Store
-
-    return Store(store_path()).verified_root(read_lock().model(name))
 
 
 def split_at_pauses(samples: "Samples", rate: int, longest_s: float = PIECE_S) -> "list[Samples]":

@@ -62,6 +62,18 @@ class Talk:
         return bool(self.turns or self.questions)
 
 
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """What came of a call: its turns, when the agent was first heard, and how late the latest frame left.
+
+    `first_audio_s` counts from the start of the command and is None if the agent said nothing.
+    """
+
+    turns: "list[TurnReport]"
+    first_audio_s: float | None
+    late_ms: float
+
+
 @app.command("talk", epilog="Example: voicectl talk --wav question.wav --out conversation.wav")
 def talk_command(
     *,
@@ -104,13 +116,14 @@ def talk_command(
         check_devices()
     talk = Talk(server, profile, tuple(settings or ()), turns, questions, out, wait_s)
     output = Output(json=json)
-    reports, first_audio_s = asyncio.run(_call(talk, chosen, output))
+    call = asyncio.run(_call(talk, chosen, output))
     document: dict[str, Any] = {
-        "turns": [report.document() for report in reports],
+        "turns": [report.document() for report in call.turns],
         "audio_out": str(out) if out is not None else None,
-        "first_audio_s": first_audio_s,
+        "first_audio_s": call.first_audio_s,
+        "late_ms": call.late_ms,
     }
-    output.result(document, lambda console: _render(console, reports, out))
+    output.result(document, lambda console: _render(console, call.turns, out))
 
 
 def _scripted(wavs: list[Path], texts: list[str]) -> tuple[Turn, ...]:
@@ -123,11 +136,8 @@ def _from_file(path: Path) -> Turn:
     return Turn(*read_speech(path))
 
 
-async def _call(talk: Talk, profile: "Profile", output: Output) -> "tuple[list[TurnReport], float | None]":
-    """Make the call; return its turns, printed as they end, and when the agent was first heard.
-
-    That is seconds since the command started, None for never. The mix is written however the call ends.
-    """
+async def _call(talk: Talk, profile: "Profile", output: Output) -> "CallReport":
+    """Make the call and report it; turns are printed as they end. The mix is written however the call ends."""
     from voicectl.bench.call_record import RATE_HZ
     from voicectl.bench.caller import Listener, connect
     from voicectl.cli.audio_out import write_wav
@@ -172,7 +182,7 @@ async def _call(talk: Talk, profile: "Profile", output: Output) -> "tuple[list[T
             output.note(
                 f"this machine was busy: sound left up to {caller.worst_late_ms:.0f} ms late, the times are too long"
             )
-    return reports, round(heard_at[0], 3) if heard_at else None
+    return CallReport(reports, round(heard_at[0], 3) if heard_at else None, round(caller.worst_late_ms, 1))
 
 
 async def _prepared(

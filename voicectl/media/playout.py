@@ -219,10 +219,6 @@ class HeardMap:
                 break
         return heard.strip()
 
-    def at_ms(self, audio_end_ms: int) -> str:
-        """Return the text of the first so many milliseconds."""
-        return self.heard(audio_end_ms / 1000)
-
 
 def _heard(clause: _Clause, heard_s: float) -> str:
     marks = clause.marks or _spread(clause)

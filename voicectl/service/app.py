@@ -1,7 +1,7 @@
 """Composition root: verified models, the engine, and the gateway that opens calls on it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from voicectl.core.clock import Clock, MonotonicClock
@@ -18,15 +18,16 @@ from voicectl.service.lifecycle import serve
 from voicectl.weights.store import Store
 
 
-def model_roots(profile: Profile) -> dict[str, Path]:
-    """Return the folder of each model of a profile, by role, after its digests were checked.
+def model_roots(profile: Profile, roles: Collection[str] | None = None) -> dict[str, Path]:
+    """Return the folders of a profile's models by role, all or some, after their digests were checked.
 
     Raises ChecksumMismatch (exit 4) or ArtifactMissing (exit 5).
     """
     lock = read_lock()
     store = Store(store_path())
     names = profile.models.model_dump()
-    return {role: store.verified_root(lock.model(name)) for role, name in names.items()}
+    wanted = names if roles is None else roles
+    return {role: store.verified_root(lock.model(names[role])) for role in wanted}
 
 
 class Gateway:

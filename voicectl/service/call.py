@@ -13,6 +13,7 @@ from voicectl.agent import commands as do
 from voicectl.agent import inputs as told
 from voicectl.agent.session import Session, SessionInput
 from voicectl.core import events as ev
+from voicectl.core.audio import MODEL_RATE_HZ, Samples
 from voicectl.core.clock import Clock
 from voicectl.core.errors import EngineError
 from voicectl.core.ports import (
@@ -76,7 +77,7 @@ class Call:
         self._last_audio_at = 0.0
 
     async def run(self, actions: asyncio.Queue[Any], emit: Emit) -> None:
-        """Serve the call until `CallerLeft` or the idle timeout. Results of the engine join `actions`."""
+        """Serve the call until `CallerLeft`. Results of the engine join `actions`."""
         self._inbox = actions
         self._emit = emit
         log.info("call_started", session_id=self.session_id)
@@ -90,12 +91,7 @@ class Call:
 
     async def _serve(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(self._profile.timeouts.idle_session_s):
-                    entry = await self._inbox.get()
-            except TimeoutError:
-                log.info("call_idle", session_id=self.session_id)
-                return
+            entry = await self._inbox.get()
             await self._take(entry)
             if isinstance(entry, ev.CallerLeft):
                 return
@@ -129,10 +125,7 @@ class Call:
 
     async def _hear_audio(self, audio: ev.AudioReceived) -> None:
         self._last_audio_at = audio.received_at - self._started_at
-        decisions = self._listener.push(audio.pcm, audio.sample_rate)
-        if self._session.settings.endpointing == "off":
-            return
-        for decision in decisions:
+        for decision in self._listener.push(audio.pcm, audio.sample_rate):
             await self._follow(decision)
         if self._listener.speaking:
             await self._step(told.CallerSpeaking(self._listener.speech_seconds()))
@@ -220,7 +213,7 @@ class Call:
             self._spawn(self._score_turn(self._pause_id, samples))
         self._hearings[hearing_id] = self._spawn(self._transcribe(hearing_id, samples, final=final))
 
-    async def _transcribe(self, hearing_id: int, samples: Any, *, final: bool) -> None:
+    async def _transcribe(self, hearing_id: int, samples: Samples, *, final: bool) -> None:
         priority = Priority.FINAL if final else Priority.SPECULATIVE
         try:
             transcript = await self._engine.transcriber.transcribe(
@@ -233,7 +226,7 @@ class Call:
             log.warning("transcription_failed", session_id=self.session_id, error=str(error))
             await self._post(told.TurnNotTranscribed(hearing_id, str(error)))
         else:
-            duration_s = len(samples) / 16_000
+            duration_s = len(samples) / MODEL_RATE_HZ
             await self._post(told.TurnTranscribed(hearing_id, transcript.text, duration_s))
         finally:
             self._hearings.pop(hearing_id, None)
@@ -253,7 +246,7 @@ class Call:
             log.debug("partial_dropped", session_id=self.session_id, error=str(error))
         await self._post(told.PartialTranscribed(item_id, text))
 
-    async def _score_turn(self, pause_id: int, samples: Any) -> None:
+    async def _score_turn(self, pause_id: int, samples: Samples) -> None:
         try:
             completeness = await self._engine.turn_detector.completeness(
                 samples, timeout_s=self._profile.timeouts.turn_s

@@ -296,6 +296,18 @@ def test_truncate_by_the_client_never_fails_and_only_shortens() -> None:
     assert call.events(ev.ItemRetrieved)[0].item.text == "Hi there,"
 
 
+def test_truncating_the_reply_being_spoken_stops_it_and_is_told_once() -> None:
+    call = Script()
+    reply = call.say("Hello.")
+    call.reply(reply, "Hi there, my friend.")
+    call.sound(reply)
+    item = call.events(ev.ResponseStarted)[0].item_id
+    call.tell(told.ItemHeardUpTo(item, 300, "Hi there,", "e1"), told.PlayoutStopped(reply, "Hi there,", 320))
+    assert [c.response_id for c in call.ordered(do.StopPlayout)] == [reply]
+    assert [cut.event_id for cut in call.events(ev.ItemTruncated)] == ["e1"]
+    assert call.events(ev.ResponseEnded)[0].text == "Hi there,"
+
+
 def test_reply_cut_at_the_token_limit_is_incomplete() -> None:
     call = Script()
     reply = call.say("Hello.")

@@ -223,7 +223,7 @@ def test_a_word_counts_as_heard_from_its_middle_on() -> None:
     assert words.heard(0.2) == ""
     assert words.heard(0.25) == "Sure"
     assert words.heard(1.2) == "Sure, I"
-    assert words.at_ms(1250) == "Sure, I can"
+    assert words.heard(1.25) == "Sure, I can"
     assert words.heard(2.3) == "Sure, I can do that."
 
 
