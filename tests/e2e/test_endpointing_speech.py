@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from voicectl.core.audio import float_to_pcm16
-from voicectl.core.profile import Endpointing, VadSettings
+from voicectl.core.sections.media import Endpointing, VadSettings
 from voicectl.media.audiofile import read_speech
 from voicectl.media.endpointing import Decision, Endpointer, Evidence, Hesitated, SpeechBegan, TurnEnded
 from voicectl.media.listening import Listener

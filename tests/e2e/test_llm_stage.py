@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from voicectl.core.events import Role
-from voicectl.core.profile import LlmSettings, Models, Profile
+from voicectl.core.profile import Profile
+from voicectl.core.sections.engine import LlmSettings
+from voicectl.core.sections.hardware import Models
 from voicectl.engine.llm.runner import LlamaRunner, RunnerSettings
 from voicectl.engine.llm.stage import load, model_file
 from voicectl.engine.messages import (

@@ -17,7 +17,9 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from voicectl.core.audio import MODEL_RATE_HZ, float_to_pcm16, pcm16_to_float
 from voicectl.core.errors import ConfigError
 from voicectl.core.ports import Priority
-from voicectl.core.profile import Hardware, Models, Profile, SttSettings, Worker
+from voicectl.core.profile import Profile
+from voicectl.core.sections.engine import SttSettings
+from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.engine.messages import Failed, ReplyBody, Transcribe, Transcribed
 from voicectl.engine.stage import Job, StageRuntime, StageSetup
 from voicectl.engine.stt.stage import load

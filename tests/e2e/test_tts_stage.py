@@ -13,7 +13,8 @@ from jiwer import wer
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from voicectl.core.audio import Samples, pcm16_to_float
-from voicectl.core.profile import Models, Profile
+from voicectl.core.profile import Profile
+from voicectl.core.sections.hardware import Models
 from voicectl.engine.messages import Failed, Mark, ReplyBody, SpeechEnded, SpeechPiece, Synthesize
 from voicectl.engine.stage import Job, StageRuntime, StageSetup
 from voicectl.engine.tts.speaker import ChunkPlan

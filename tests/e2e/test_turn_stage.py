@@ -10,7 +10,8 @@ import soundfile
 
 from voicectl.core.audio import MODEL_RATE_HZ, float_to_pcm16
 from voicectl.core.errors import ArtifactMissing, ConfigError
-from voicectl.core.profile import Hardware, Models, Profile, Worker
+from voicectl.core.profile import Profile
+from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.engine.messages import ReplyBody, Scored, ScoreTurn
 from voicectl.engine.stage import Job, StageRuntime, StageSetup
 from voicectl.engine.turn.stage import load

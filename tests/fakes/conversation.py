@@ -10,7 +10,9 @@ import numpy as np
 from voicectl.core import events as ev
 from voicectl.core.audio import duration_s, float_to_pcm16
 from voicectl.core.errors import RequestRejected
-from voicectl.core.profile import Hardware, Models, Profile, Server, Timeouts, Worker
+from voicectl.core.profile import Profile
+from voicectl.core.sections.hardware import Hardware, Models, Worker
+from voicectl.core.sections.server import Server, Timeouts
 from voicectl.media.transports.realtime.connection import Emit
 from voicectl.service.http import create_app
 from voicectl.service.lifecycle import serve

@@ -61,6 +61,7 @@ class FakeLanguageModel:
     requests: list[ChatRequest] = field(default_factory=list)
     num_cancelled: int = 0
     forgotten: list[str] = field(default_factory=list)
+    woken: list[str] = field(default_factory=list)
 
     async def generate(self, request: ChatRequest, *, timeout_s: float) -> AsyncIterator[TextDelta]:
         self.requests.append(request)
@@ -79,6 +80,9 @@ class FakeLanguageModel:
 
     async def forget(self, session_id: str) -> None:
         self.forgotten.append(session_id)
+
+    async def wake(self, session_id: str) -> None:
+        self.woken.append(session_id)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import re
 from enum import Enum
 
-from voicectl.core.profile import BargeIn
+from voicectl.core.sections.media import BargeIn
 
 
 class Verdict(Enum):

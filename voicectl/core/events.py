@@ -7,21 +7,50 @@ wire format: the Realtime transport turns JSON into actions and events into JSON
 from dataclasses import dataclass, field
 from typing import Literal
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
+ItemKind = Literal["message", "function_call", "function_call_output"]
 Modality = Literal["audio", "text"]
 EndpointingMode = Literal["semantic", "silence", "off"]
 ResponseStatus = Literal["completed", "cancelled", "incomplete", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the language model may call. `parameters` is a JSON schema, as text."""
+
+    name: str
+    description: str
+    parameters: str
+
+
+ToolChoice = Literal["auto", "none", "required"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a function, written by the language model. `arguments` is a JSON object, as text."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One entry of the conversation. `modality` says how an assistant or user entry was given."""
+    """One entry of the conversation. `modality` says how an assistant or user entry was given.
+
+    A function call has `call_id` and `name`, its `text` is the arguments and its role "assistant"; the
+    output of a call has `call_id`, its `text` is the output and its role "tool".
+    """
 
     item_id: str
     role: Role
     text: str
     modality: Modality = "text"
     complete: bool = True
+    kind: ItemKind = "message"
+    call_id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +58,8 @@ class SessionSettings:
     """What a client may change about its session. None keeps what is set.
 
     Turns end by what was said and how ("semantic"; `patience` stretches the pauses it waits for), by a
-    pause of `silence_ms` alone ("silence"), or when the client says so ("off").
+    pause of `silence_ms` alone ("silence"), or when the client says so ("off"). With `tool_choice`
+    "required", `forced_tool` may name the function that must be called; "" is any.
     """
 
     instructions: str | None = None
@@ -44,6 +74,9 @@ class SessionSettings:
     max_output_tokens: int | None = None
     speed: float | None = None
     hotwords: str | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    forced_tool: str | None = None
 
 
 # --- caller actions -------------------------------------------------------------------------
@@ -116,13 +149,22 @@ class ItemTruncateRequested:
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequested:
-    """The client asks for a reply now. `metadata` comes back untouched."""
+    """The client asks for a reply now. `metadata` comes back untouched.
+
+    `out_of_band` replies leave the conversation as it is; `input` replaces it as the prompt. What is None
+    is the session's.
+    """
 
     instructions: str | None = None
     output_modality: Modality | None = None
     max_output_tokens: int | None = None
     metadata: dict[str, str] | None = None
     event_id: str | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    forced_tool: str | None = None
+    out_of_band: bool = False
+    input: tuple[Item, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +346,39 @@ class ReplyAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A reply calls a function: the entry `item` (kind "function_call") joined behind `previous_item_id`.
+
+    `by_gateway` calls are carried out by the gateway itself; the client need not act.
+    """
+
+    response_id: str
+    item: Item
+    previous_item_id: str | None
+    by_gateway: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDegraded:
+    """The appliance gives less than usual: `level` 0 is all, `measures` names what is left out.
+
+    `reason` is the stage or the load that asks for it.
+    """
+
+    level: int
+    measures: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationRequested:
+    """The appliance cannot go on by itself: a person should take the call."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenUsage:
     """What a reply cost the language model, in tokens."""
 
@@ -373,6 +448,9 @@ CallEvent = (
     | ResponseStarted
     | ReplyText
     | ReplyAudio
+    | ToolCalled
+    | ServiceDegraded
+    | EscalationRequested
     | ResponseEnded
     | ActionRejected
 )

@@ -1,14 +1,15 @@
 """The Protocols through which `service` wires the planes to the engine, and what passes through them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, Protocol
 
 from voicectl.core.audio import Samples
-from voicectl.core.events import Role, TokenUsage
+from voicectl.core.checkpoint import ConversationState
+from voicectl.core.events import CallEvent, Role, TokenUsage, Tool, ToolCall, ToolChoice
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Priority(IntEnum):
@@ -37,15 +38,25 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One entry of a prompt."""
+    """One entry of a prompt.
+
+    An assistant entry that called functions carries them; an entry of role "tool" is the output of the
+    call `call_id`.
+    """
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A reply to generate. `session_id` names the cached sequence that shares the prompt's prefix."""
+    """A reply to generate. `session_id` names the cached sequence that shares the prompt's prefix.
+
+    `forced_tool` is the function that must be called when `tool_choice` is "required", None for any.
+    `schema` is a JSON schema, as text, that the whole reply must follow.
+    """
 
     session_id: str
     messages: tuple[Message, ...]
@@ -55,15 +66,20 @@ class ChatRequest:
     top_k: int
     seed: int
     priority: Priority = Priority.FINAL
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    forced_tool: str | None = None
+    schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """Newly generated text; the last delta of a reply carries `finish` and `usage`."""
+    """Newly generated text; the last delta of a reply carries `finish`, `usage` and any `tool_calls`."""
 
     text: str
     finish: FinishReason | None = None
     usage: TokenUsage | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +139,10 @@ class LanguageModel(Protocol):
         """Free what is cached for a session. Unknown sessions are ignored."""
         ...
 
+    async def wake(self, session_id: str) -> None:
+        """Tell that a session will soon ask: bring back what was parked of it. Never raises."""
+        ...
+
 
 class Synthesizer(Protocol):
     """Text to speech."""
@@ -131,4 +151,60 @@ class Synthesizer(Protocol):
         self, text: str, *, speed: float = 1.0, priority: Priority = Priority.FINAL, timeout_s: float
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Stream the speech of one clause or sentence. Closing the iterator cancels the request."""
+        ...
+
+
+class ToolRunner(Protocol):
+    """Functions that the appliance carries out by itself."""
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """What the language model is told about them."""
+        ...
+
+    async def run(self, call: ToolCall, *, session_id: str) -> str:
+        """Carry out a call and return its output for the language model; failures are told in words."""
+        ...
+
+
+class ContextSource(Protocol):
+    """What other systems know about a caller."""
+
+    async def context(self, session_id: str, attributes: Mapping[str, str]) -> str | None:
+        """Return a text for the instructions of a conversation, None if there is none. Never raises."""
+        ...
+
+
+class CheckpointWriter(Protocol):
+    """Keeps conversations for the time after a failure."""
+
+    def save(self, state: ConversationState) -> None:
+        """Take over a state. Never waits and never raises; of several states of one session the last counts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallIdentity:
+    """Which call it is. `owner` names the client's key; `attributes` is what the client said about the call."""
+
+    session_id: str
+    owner: str | None
+    started_at: float
+    resumed: bool
+    attributes: Mapping[str, str]
+
+
+class CallObserver(Protocol):
+    """Sees what happens in calls: metrics, traces, webhooks. Called on the event loop; must not wait or raise."""
+
+    def call_started(self, call: CallIdentity) -> None:
+        """A call began."""
+        ...
+
+    def call_event(self, call: CallIdentity, event: CallEvent, at: float) -> None:
+        """Something was told to the client at `at` session seconds. Reply audio is not shown."""
+        ...
+
+    def call_ended(self, call: CallIdentity, reason: str) -> None:
+        """A call is over."""
         ...

@@ -1,13 +1,14 @@
 """The engine's four ports over worker clients: core values in and out, wire messages in between."""
 
+import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, TypeVar
 
 from voicectl.core.audio import Samples, float_to_pcm16
 from voicectl.core.errors import EngineError
-from voicectl.core.events import TokenUsage
-from voicectl.core.ports import ChatRequest, Priority, SpeechChunk, TextDelta, Transcript, WordMark
+from voicectl.core.events import TokenUsage, ToolCall
+from voicectl.core.ports import ChatRequest, Message, Priority, SpeechChunk, TextDelta, Transcript, WordMark
 from voicectl.engine.client import WorkerClient
 from voicectl.engine.messages import (
     Forget,
@@ -24,6 +25,9 @@ from voicectl.engine.messages import (
     TextPiece,
     Transcribe,
     Transcribed,
+    Wake,
+    WireTool,
+    WireToolCall,
 )
 
 FORGET_TIMEOUT_S: Final = 2.0
@@ -79,12 +83,16 @@ class EngineLanguageModel:
         """Stream a reply. Closing the iterator, or cancelling its task, cancels the request."""
         body = Generate(
             session_id=request.session_id,
-            messages=tuple(PromptMessage(message.role, message.content) for message in request.messages),
+            messages=tuple(_prompt_message(message) for message in request.messages),
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             top_p=request.top_p,
             top_k=request.top_k,
             seed=request.seed,
+            tools=tuple(WireTool(tool.name, tool.description, tool.parameters) for tool in request.tools),
+            tool_choice=request.tool_choice,
+            forced_tool=request.forced_tool,
+            schema=request.schema,
         )
         async with aclosing(self._client.stream(body, priority=request.priority, timeout_s=timeout_s)) as replies:
             async for reply in replies:
@@ -95,6 +103,12 @@ class EngineLanguageModel:
         # A worker that is not ready holds nothing that could be forgotten.
         if self._client.ready:
             _expect(Forgotten, await self._client.call(Forget(session_id), timeout_s=FORGET_TIMEOUT_S))
+
+    async def wake(self, session_id: str) -> None:
+        """Tell that a session will soon ask: bring back what was parked of it. Never raises."""
+        if self._client.ready:
+            with contextlib.suppress(EngineError):
+                await self._client.call(Wake(session_id), timeout_s=FORGET_TIMEOUT_S)
 
 
 class EngineSynthesizer:
@@ -122,7 +136,13 @@ def _text_delta(reply: ReplyBody) -> TextDelta:
         return TextDelta(reply.text)
     ended = _expect(GenerationEnded, reply)
     usage = TokenUsage(ended.prompt_tokens, ended.cached_tokens, ended.completion_tokens)
-    return TextDelta("", ended.finish, usage)
+    calls = tuple(ToolCall(call.call_id, call.name, call.arguments) for call in ended.tool_calls)
+    return TextDelta("", ended.finish, usage, calls)
+
+
+def _prompt_message(message: Message) -> PromptMessage:
+    calls = tuple(WireToolCall(call.call_id, call.name, call.arguments) for call in message.tool_calls)
+    return PromptMessage(message.role, message.content, calls, message.call_id)
 
 
 def _expect(kind: type[T], reply: ReplyBody) -> T:

@@ -15,7 +15,8 @@ import zmq
 
 from voicectl.core.errors import EngineError
 from voicectl.core.ports import LanguageModel, Synthesizer, Transcriber, TurnDetector
-from voicectl.core.profile import Profile, Stage, Worker
+from voicectl.core.profile import Profile
+from voicectl.core.sections.hardware import Stage, Worker
 from voicectl.engine.adapters import EngineLanguageModel, EngineSynthesizer, EngineTranscriber, EngineTurnDetector
 from voicectl.engine.channel import ZmqContext
 from voicectl.engine.client import WorkerClient

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from voicectl.core.profile import Profile, Stage, Worker
+from voicectl.core.profile import Profile
+from voicectl.core.sections.hardware import Stage, Worker
 
 MAX_SETUP_BYTES: Final = 1_000_000
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from voicectl.core.errors import VoicectlError
-from voicectl.core.events import Role
+from voicectl.core.events import Role, ToolChoice
 from voicectl.core.ports import FinishReason
 
 PROTOCOL_VERSION: Final = 1
@@ -39,11 +39,29 @@ class ScoreTurn(Wire, frozen=True):
     pcm: bytes
 
 
+class WireTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A function that may be called; `parameters` is a JSON schema, as text."""
+
+    name: str
+    description: str
+    parameters: str
+
+
+class WireToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A function call; `arguments` is a JSON object, as text."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
 class PromptMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of a prompt."""
+    """One entry of a prompt, as `core.ports.Message`."""
 
     role: Role
     content: str
+    tool_calls: tuple[WireToolCall, ...] = ()
+    call_id: str | None = None
 
 
 class Generate(Wire, frozen=True):
@@ -56,10 +74,20 @@ class Generate(Wire, frozen=True):
     top_p: float
     top_k: int
     seed: int
+    tools: tuple[WireTool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    forced_tool: str | None = None
+    schema: str | None = None
 
 
 class Forget(Wire, frozen=True):
     """Free what is cached for a session."""
+
+    session_id: str
+
+
+class Wake(Wire, frozen=True):
+    """Bring back what was parked of a session, which will soon ask."""
 
     session_id: str
 
@@ -71,7 +99,7 @@ class Synthesize(Wire, frozen=True):
     speed: float = 1.0
 
 
-Body = Transcribe | ScoreTurn | Generate | Forget | Synthesize
+Body = Transcribe | ScoreTurn | Generate | Forget | Wake | Synthesize
 
 
 class Request(Wire, frozen=True):
@@ -131,10 +159,11 @@ class GenerationEnded(Wire, frozen=True):
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    tool_calls: tuple[WireToolCall, ...] = ()
 
 
 class Forgotten(Wire, frozen=True):
-    """The end of a `Forget`."""
+    """The end of a `Forget` or a `Wake`."""
 
 
 class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,11 +224,29 @@ class StartFailed(Wire, frozen=True):
     exit_code: int = 1
 
 
+class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One value of a metric, in Prometheus' terms."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class MetricFamily(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One metric of a worker with its present values."""
+
+    name: str
+    documentation: str
+    kind: Literal["counter", "gauge", "histogram"]
+    samples: tuple[Sample, ...]
+
+
 class Pong(Wire, frozen=True):
-    """The worker lives. `queued` counts its waiting and running requests."""
+    """The worker lives. `queued` counts its waiting and running requests, `metrics` is what it measured."""
 
     nonce: int
     queued: int
+    metrics: tuple[MetricFamily, ...] = ()
 
 
 FromWorker = Reply | Ready | StartFailed | Pong

@@ -1,11 +1,14 @@
 """The contract between a worker process and the stages it hosts. Knows no socket and no model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from voicectl.core.profile import Profile, Worker
+from prometheus_client import CollectorRegistry
+
+from voicectl.core.profile import Profile
+from voicectl.core.sections.hardware import Worker
 from voicectl.engine.messages import Body, ReplyBody
 
 Emit = Callable[[ReplyBody], None]
@@ -14,11 +17,15 @@ Emit = Callable[[ReplyBody], None]
 
 @dataclass(frozen=True, slots=True)
 class StageSetup:
-    """What a stage needs to load: the profile, where it is placed, and its verified model folder."""
+    """What a stage needs to load: the profile, where it is placed, and its verified model folder.
+
+    What the stage measures it registers in `metrics`; the worker sends the values to the gateway.
+    """
 
     profile: Profile
     worker: Worker
     model_root: Path
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import structlog
 
 from voicectl.core.clock import MonotonicClock
 from voicectl.core.errors import EngineError, RequestCancelled
-from voicectl.core.profile import Stage
+from voicectl.core.sections.hardware import Stage
 from voicectl.engine.channel import Channel, ZmqContext
 from voicectl.engine.child import Child, exit_text
 from voicectl.engine.client import WorkerClient

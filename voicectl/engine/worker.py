@@ -24,7 +24,8 @@ import zmq
 
 from voicectl.core import log as logging_setup
 from voicectl.core.errors import VoicectlError
-from voicectl.core.profile import Profile, Worker
+from voicectl.core.profile import Profile
+from voicectl.core.sections.hardware import Worker
 from voicectl.engine.channel import Channel, ZmqContext
 from voicectl.engine.launch import MAX_SETUP_BYTES, WorkerSetup, read_setup
 from voicectl.engine.messages import (
@@ -45,6 +46,7 @@ from voicectl.engine.messages import (
     Synthesize,
     ToWorker,
     Transcribe,
+    Wake,
     decode_to_worker,
     encode,
 )
@@ -64,6 +66,7 @@ STAGE_OF: Final[Mapping[type[Body], str]] = {
     ScoreTurn: "turn",
     Generate: "llm",
     Forget: "llm",
+    Wake: "llm",
     Synthesize: "tts",
 }
 LINGER_S: Final = 0.3

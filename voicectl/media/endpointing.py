@@ -7,7 +7,7 @@ a threshold counts as reached at the nearest frame.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from voicectl.core.profile import Endpointing, VadSettings
+from voicectl.core.sections.media import Endpointing, VadSettings
 from voicectl.media.patience import Verdict, required_pause_ms
 from voicectl.media.vad import VAD_FRAME_S, VadFrame
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from voicectl.core.audio import BYTES_PER_SAMPLE, MODEL_RATE_HZ, Samples, pcm16_to_float
-from voicectl.core.profile import VadSettings
+from voicectl.core.sections.media import VadSettings
 from voicectl.media.endpointing import Decision, Endpointer, Evidence, TurnEnded
 from voicectl.media.resample import Resampler
 from voicectl.media.vad import SILENCE_DBFS, VoiceActivityDetector

@@ -9,7 +9,7 @@ import re
 from enum import Enum
 from typing import Final
 
-from voicectl.core.profile import Endpointing
+from voicectl.core.sections.media import Endpointing
 
 _LEARNED_FACTOR: Final = 2.0
 _LEARNED_MARGIN_MS: Final = 100.0

@@ -10,7 +10,7 @@ from voicectl.agent.partials import LocalAgreement
 from voicectl.agent.segmenter import Segmenter
 from voicectl.core.events import Item
 from voicectl.core.ports import Message
-from voicectl.core.profile import BargeIn
+from voicectl.core.sections.media import BargeIn
 
 WORDS = st.lists(st.sampled_from(["one", "two,", "three.", "four!", "Mr.", "five?", "\n"]), max_size=60)
 

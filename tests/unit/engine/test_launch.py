@@ -2,7 +2,8 @@ import msgspec
 import pytest
 
 from voicectl.core.config import load_profile
-from voicectl.core.profile import Profile, Worker
+from voicectl.core.profile import Profile
+from voicectl.core.sections.hardware import Worker
 from voicectl.engine.launch import WorkerSetup, read_setup, setup_line, with_stages, worker_environment
 
 

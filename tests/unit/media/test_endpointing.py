@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicectl.core.profile import Endpointing, VadSettings
+from voicectl.core.sections.media import Endpointing, VadSettings
 from voicectl.media.endpointing import (
     Decision,
     Discarded,

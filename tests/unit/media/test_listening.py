@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voicectl.core.audio import Samples, float_to_pcm16
-from voicectl.core.profile import Endpointing, VadSettings
+from voicectl.core.sections.media import Endpointing, VadSettings
 from voicectl.media.endpointing import Decision, Endpointer, Evidence, Hesitated, SpeechBegan, TurnEnded
 from voicectl.media.listening import Listener
 from voicectl.media.vad import VAD_FRAME_SAMPLES, VadFrame, level_dbfs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicectl.core.profile import Endpointing
+from voicectl.core.sections.media import Endpointing
 from voicectl.media.patience import Verdict, announces_more, required_pause_ms
 
 SETTINGS = Endpointing()

@@ -13,7 +13,7 @@ from voicectl.engine.llm.cache import PREFIX_SEQUENCE, SequenceCache
 from voicectl.engine.llm.generation import Chain, DecodeOutcome, Entry, Generation, SamplingSettings, Work
 from voicectl.engine.llm.prompt import PromptBuilder
 from voicectl.engine.llm.scheduler import DecodeStep, Scheduler, Step, WaitingLine
-from voicectl.engine.messages import Failed, FailureKind, Forget, Forgotten, Generate, ReplyBody, TextPiece
+from voicectl.engine.messages import Failed, FailureKind, Forget, Forgotten, Generate, ReplyBody, TextPiece, Wake
 from voicectl.engine.stage import Job
 
 log = structlog.get_logger(__name__)
@@ -84,6 +84,8 @@ class StepLoop:
         body = job.body
         if isinstance(body, Forget):
             self._forget(body.session_id)
+            _deliver(job, Forgotten())
+        elif isinstance(body, Wake):
             _deliver(job, Forgotten())
         elif not isinstance(body, Generate):
             _deliver(job, Failed("rejected", f"the language model cannot serve {type(body).__name__}"))

@@ -11,7 +11,7 @@ import structlog
 
 from voicectl.core.clock import MonotonicClock
 from voicectl.core.errors import EngineError
-from voicectl.core.profile import LlmSettings
+from voicectl.core.sections.engine import LlmSettings
 from voicectl.engine.llm.loop import LoopLimits, StepLoop
 from voicectl.engine.llm.prompt import PromptBuilder, Renderer
 from voicectl.engine.llm.requantise import requantised

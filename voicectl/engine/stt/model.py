@@ -10,7 +10,8 @@ import tokenizers
 
 from voicectl.core.audio import Samples
 from voicectl.core.errors import ArtifactMissing, ConfigError
-from voicectl.core.profile import SttSettings, Worker
+from voicectl.core.sections.engine import SttSettings
+from voicectl.core.sections.hardware import Worker
 from voicectl.engine.mel import LogMel
 from voicectl.engine.stt.quality import Reading
 from voicectl.engine.stt.windows import MOST_TOKENS

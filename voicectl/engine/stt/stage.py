@@ -9,7 +9,7 @@ import structlog
 from voicectl.core.audio import MODEL_RATE_HZ, Samples, pcm16_to_float
 from voicectl.core.errors import ConfigError, RequestRejected
 from voicectl.core.ports import Priority
-from voicectl.core.profile import SttSettings
+from voicectl.core.sections.engine import SttSettings
 from voicectl.engine.jobs import JobPool, JobRun
 from voicectl.engine.messages import Transcribe, Transcribed
 from voicectl.engine.stage import StageRuntime, StageSetup

@@ -8,7 +8,7 @@ import onnxruntime
 
 from voicectl.core.audio import MODEL_RATE_HZ, Samples
 from voicectl.core.errors import ArtifactMissing, ConfigError
-from voicectl.core.profile import Worker
+from voicectl.core.sections.hardware import Worker
 from voicectl.engine.mel import HOP, LogMel
 
 NUM_SAMPLES: Final = 8 * MODEL_RATE_HZ

@@ -8,7 +8,7 @@ from voicectl.core.audio import Samples, float_to_pcm16
 from voicectl.core.clock import MonotonicClock
 from voicectl.core.errors import ConfigError, RequestRejected
 from voicectl.core.ports import Priority
-from voicectl.core.profile import SttSettings
+from voicectl.core.sections.engine import SttSettings
 from voicectl.engine.jobs import JobRun
 from voicectl.engine.messages import Body, ScoreTurn, Transcribe, Transcribed
 from voicectl.engine.stage import Job

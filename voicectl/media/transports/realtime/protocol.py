@@ -160,6 +160,8 @@ class RealtimeProtocol:
                 return [_buffer_event(event)]
             case ev.TranscriptDelta() | ev.TranscriptFinal() | ev.TranscriptFailed():
                 return self._transcript(event)
+            case ev.ToolCalled() | ev.ServiceDegraded() | ev.EscalationRequested():
+                return []
             case _:
                 return self._item_event(event)
 

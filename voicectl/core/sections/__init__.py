@@ -1,0 +1,1 @@
+"""The parts of a profile, one file a domain."""
