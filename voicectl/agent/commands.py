@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from voicectl.core.events import CallEvent
+from voicectl.core.events import CallEvent, Tool, ToolCall, ToolChoice
 from voicectl.core.ports import Message
 
 
@@ -35,12 +35,37 @@ class EndTurn:
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """Generate the text of a reply; answer with `ReplyPiece`s."""
+    """Generate text of a reply; answer with `ReplyPiece`s of the same `attempt`, or `ReplyFailed`."""
 
     response_id: str
     messages: tuple[Message, ...]
     max_tokens: int
     speculative: bool
+    attempt: int = 0
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    forced_tool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Carry out a function of the gateway; answer with `ToolReturned`, whatever becomes of the reply."""
+
+    response_id: str
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Remind:
+    """Answer with `Reminded` after so many seconds, unless the reply is abandoned before."""
+
+    response_id: str
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The conversation changed: keep it for the time after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +119,9 @@ Command = (
     | StopHearing
     | EndTurn
     | Compose
+    | CallTool
+    | Remind
+    | Checkpoint
     | Speak
     | Release
     | FinishPlayout

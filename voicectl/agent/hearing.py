@@ -2,7 +2,7 @@
 
 from voicectl.agent import commands as do
 from voicectl.agent import inputs as told
-from voicectl.agent import replying
+from voicectl.agent import recovering, replying
 from voicectl.agent.interruption import Verdict, verdict_at_pause, verdict_while_speaking
 from voicectl.agent.reply import Reply
 from voicectl.agent.state import State
@@ -47,6 +47,9 @@ def _partial_is_due(state: State, turn: CallerTurn) -> bool:
     else:
         interval_s = state.profile.stt.partial_interval_s
         ready = bool(state.settings.transcription_enabled) and turn.speech_s >= interval_s
+        # Words over the agent's voice decide about interruption, so only these are left out under load.
+        ready = ready and state.measures.partials
+    interval_s *= state.measures.partial_interval_factor
     return ready and (turn.last_partial_at is None or state.at - turn.last_partial_at >= interval_s)
 
 
@@ -127,7 +130,7 @@ def _may_draft(state: State) -> bool:
 def _draft(state: State, turn: CallerTurn, text: str) -> None:
     """Write a reply as if the turn were over, without anybody knowing."""
     state.history.insert(ev.Item(turn.item_id, "user", text, "audio"))
-    replying.compose(state, ev.ResponseRequested(), speculative=True)
+    replying.draft(state, ev.ResponseRequested())
     state.history.remove(turn.item_id)
 
 
@@ -161,6 +164,17 @@ def on_not_transcribed(state: State, event: told.TurnNotTranscribed) -> None:
         state.emit(ev.TranscriptFailed(item.item_id, event.message))
         state.emit(ev.ItemDone(item, previous))
         state.close_turn(turn)
+        state.changed()
+        _answer_unheard(state, turn, event.message)
+
+
+def _answer_unheard(state: State, turn: CallerTurn, message: str) -> None:
+    """Say that the turn was not understood, where an answer is expected: a caller must not wait in vain."""
+    request = _take_request(state, turn)
+    if request is None or state.turn is not None or state.live_reply() is not None:
+        return
+    text = recovering.text_for_unheard(state, message)
+    replying.recite(state, request, text)
 
 
 def on_finished(state: State, event: told.CallerFinished) -> None:
@@ -194,20 +208,30 @@ def _settle(state: State, turn: CallerTurn, hearing: Hearing) -> None:
         state.emit(ev.TranscriptFinal(turn.item_id, text, hearing.duration_s))
     state.emit(ev.ItemDone(item, previous))
     state.close_turn(turn)
+    state.num_unheard = 0
+    state.changed()
     _answer(state, turn, hearing)
 
 
-def _answer(state: State, turn: CallerTurn, hearing: Hearing) -> None:
+def _take_request(state: State, turn: CallerTurn) -> ev.ResponseRequested | None:
+    """Return the request that a settled turn is answered by: the client's own, or what turn detection makes."""
     request, state.queued_response = state.queued_response, None
     if request is None and state.settings.create_response and turn.end_reason != "client":
         request = ev.ResponseRequested()
+    return request
+
+
+def _answer(state: State, turn: CallerTurn, hearing: Hearing) -> None:
+    request = _take_request(state, turn)
     if request is None or state.turn is not None:
         replying.drop_draft(state)
         return
     if state.live_reply() is not None:
         state.queued_response = request
         return
-    reply = state.reply or replying.compose(state, request, speculative=False)
+    reply = state.reply
+    if reply is None:
+        reply = replying.begin(state, request)
     reply.note(
         last_voiced_position_s=turn.speech_end_s,
         last_voiced_at=turn.last_voiced_at,

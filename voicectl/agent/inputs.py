@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from voicectl.core.events import TokenUsage
+from voicectl.core.events import TokenUsage, ToolCall
+from voicectl.core.measures import Measures
 from voicectl.core.ports import FinishReason
 
 EndReason = Literal["complete", "timeout", "too_long", "client"]
@@ -78,20 +79,62 @@ class PartialTranscribed:
 
 @dataclass(frozen=True, slots=True)
 class ReplyPiece:
-    """More text of a reply; the last piece carries `finish` and `usage`."""
+    """More text of a reply; the last piece of an attempt carries `finish`, `usage` and any `tool_calls`."""
 
     response_id: str
     text: str
     finish: FinishReason | None = None
     usage: TokenUsage | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed:
-    """The language model or the voice failed for this reply."""
+    """The language model failed for this reply."""
 
     response_id: str
     message: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseFailed:
+    """The voice failed for a clause; some of its sound may exist."""
+
+    response_id: str
+    clause: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """A function that the gateway carried out returned `output`."""
+
+    response_id: str
+    call: ToolCall
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reminded:
+    """The time of a `Remind` is over."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuresChanged:
+    """The appliance leaves out other things than before."""
+
+    measures: Measures
+
+
+@dataclass(frozen=True, slots=True)
+class ContextKnown:
+    """What other systems know about the caller, as a text for the instructions."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +158,14 @@ class PlayoutBegan:
     """The first audio of a reply was sent."""
 
     response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseSounding:
+    """The caller begins to hear a clause."""
+
+    response_id: str
+    clause: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +206,12 @@ AgentInput = (
     | PartialTranscribed
     | ReplyPiece
     | ReplyFailed
+    | ClauseFailed
+    | ToolReturned
+    | Reminded
+    | MeasuresChanged
+    | ContextKnown
+    | ClauseSounding
     | ClauseStarted
     | ClauseEnded
     | PlayoutBegan

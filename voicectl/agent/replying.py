@@ -2,32 +2,23 @@
 
 from voicectl.agent import commands as do
 from voicectl.agent import inputs as told
+from voicectl.agent.calling import tell_calls
+from voicectl.agent.composing import compose, new_reply
+from voicectl.agent.recovering import escalate, recover
 from voicectl.agent.reply import Reply
-from voicectl.agent.segmenter import Segmenter
 from voicectl.agent.state import State
 from voicectl.core import events as ev
 
 
-def compose(state: State, request: ev.ResponseRequested, *, speculative: bool) -> Reply:
-    """Begin to write a reply to the conversation as it stands."""
-    settings = state.settings
-    reply = Reply(
-        response_id=state.new_id("resp"),
-        item_id=state.new_id("item"),
-        modality=request.output_modality or settings.output_modality or "audio",
-        segmenter=Segmenter(state.profile.tts.first_clause_words),
-        metadata=request.metadata,
-    )
-    state.reply = reply
-    instructions = settings.instructions if request.instructions is None else request.instructions
-    state.order(
-        do.Compose(
-            reply.response_id,
-            state.history.prompt(instructions or ""),
-            request.max_output_tokens or settings.max_output_tokens or state.profile.llm.max_reply_tokens,
-            speculative,
-        )
-    )
+def draft(state: State, request: ev.ResponseRequested) -> None:
+    """Begin a reply that nobody knows of."""
+    compose(state, new_reply(state, request), speculative=True)
+
+
+def begin(state: State, request: ev.ResponseRequested) -> Reply:
+    """Begin a reply that is about to go live."""
+    reply = new_reply(state, request)
+    compose(state, reply)
     return reply
 
 
@@ -35,12 +26,18 @@ def go_live(state: State, reply: Reply) -> None:
     """Commit to the reply: from now on the client sees and hears it."""
     reply.live = True
     reply.note(committed_at=state.at)
-    previous = state.history.insert(ev.Item(reply.item_id, "assistant", "", reply.modality, complete=False))
-    state.emit(ev.ResponseStarted(reply.response_id, reply.item_id, previous, reply.modality, reply.metadata))
-    if reply.modality == "audio":
-        state.order(do.Release(reply.response_id, reply.item_id))
-    elif reply.text:
-        state.emit(ev.ReplyText(reply.response_id, reply.item_id, reply.text))
+    state.emit(
+        ev.ResponseStarted(
+            reply.response_id,
+            reply.item_id,
+            state.history.last_id(),
+            reply.modality,
+            reply.request.metadata,
+            reply.out_of_band,
+        )
+    )
+    if reply.finish is None:
+        state.order(do.Remind(reply.response_id, state.profile.fallback.wait_s))
     _continue(state, reply)
 
 
@@ -54,7 +51,16 @@ def drop_draft(state: State) -> None:
 def answer(state: State, request: ev.ResponseRequested) -> None:
     """Reply at once, with nothing prepared."""
     drop_draft(state)
-    go_live(state, compose(state, request, speculative=False))
+    go_live(state, begin(state, request))
+
+
+def recite(state: State, request: ev.ResponseRequested, text: str) -> None:
+    """Reply with a given text."""
+    drop_draft(state)
+    reply = new_reply(state, request)
+    reply.recite(text)
+    reply.finish = "stop"
+    go_live(state, reply)
 
 
 def interrupt(state: State, reply: Reply) -> None:
@@ -77,16 +83,34 @@ def stop(state: State, reply: Reply, *, reason: str) -> None:
 def on_piece(state: State, event: told.ReplyPiece) -> None:
     """Take more text."""
     reply = state.known_reply(event.response_id)
-    if reply is None:
+    if reply is None or event.attempt != reply.attempt or reply.finish is not None:
         return
     if event.text:
         reply.note(first_token_at=state.at)
     reply.write(event.text, event.finish, event.usage)
+    reply.calls = event.tool_calls
     if reply.clauses:
         reply.note(first_clause_at=state.at)
-    if reply.modality == "text" and reply.live and event.text:
-        state.emit(ev.ReplyText(reply.response_id, reply.item_id, event.text))
     _continue(state, reply)
+
+
+def on_failed(state: State, event: told.ReplyFailed) -> None:
+    """The language model failed. A draft keeps the failure until the turn is committed."""
+    reply = state.known_reply(event.response_id)
+    if reply is not None and event.attempt == reply.attempt:
+        reply.failure = event.message
+        _continue(state, reply)
+
+
+def on_reminded(state: State, event: told.Reminded) -> None:
+    """Nothing was said for long: ask the caller to wait, once."""
+    reply = state.known_reply(event.response_id)
+    if reply is None or not reply.live or reply.waited or reply.clauses or reply.written:
+        return
+    if reply.modality == "audio" and not reply.out_of_band:
+        reply.waited = True
+        reply.recite(state.profile.fallback.wait_text)
+        _continue(state, reply)
 
 
 def on_clause_started(state: State, event: told.ClauseStarted) -> None:
@@ -103,18 +127,38 @@ def on_clause_ended(state: State, event: told.ClauseEnded) -> None:
     """A clause is fully synthesised."""
     reply = state.known_reply(event.response_id)
     if reply is not None:
-        reply.speaking = False
-        reply.num_spoken = event.clause + 1
-        reply.num_begun = max(reply.num_begun, reply.num_spoken)
-        _continue(state, reply)
+        _clause_is_over(state, reply, event.clause)
 
 
-def on_failed(state: State, event: told.ReplyFailed) -> None:
-    """A stage failed. A draft keeps the failure until the turn is committed."""
+def on_clause_failed(state: State, event: told.ClauseFailed) -> None:
+    """The voice failed: the clause is told as text, and the reply goes on with the next."""
     reply = state.known_reply(event.response_id)
-    if reply is not None and reply.failure is None:
-        reply.failure = event.message
-        _continue(state, reply)
+    if reply is None:
+        return
+    if not reply.live:
+        # Once the turn is committed it is tried again.
+        reply.speaking = False
+        reply.voice_failed_in_draft = True
+        return
+    if reply.num_begun <= event.clause:
+        reply.num_silent += 1
+        reply.voice_failure = event.message
+    _clause_is_over(state, reply, event.clause)
+
+
+def _clause_is_over(state: State, reply: Reply, clause: int) -> None:
+    reply.speaking = False
+    reply.num_spoken = clause + 1
+    reply.num_begun = max(reply.num_begun, reply.num_spoken)
+    _continue(state, reply)
+
+
+def on_clause_sounding(state: State, event: told.ClauseSounding) -> None:
+    """The caller begins to hear a clause."""
+    reply = state.known_reply(event.response_id)
+    if reply is not None and reply.live:
+        reply.num_sounding = max(reply.num_sounding, event.clause + 1)
+        state.changed()
 
 
 def on_playout_began(state: State, event: told.PlayoutBegan) -> None:
@@ -138,38 +182,55 @@ def on_playout_stopped(state: State, event: told.PlayoutStopped) -> None:
     if reply is None:
         return
     state.order(do.Abandon(reply.response_id))
-    if reply.failure is not None:
+    if reply.stop_reason is None:
         _end(state, reply, "failed", event.heard_text, reason=reply.failure)
         _answer_queued(state)
         return
     _end(state, reply, "cancelled", event.heard_text, reason=reply.stop_reason)
-    if reply.stop_reason == "turn_detected":
+    if reply.stop_reason == "turn_detected" and reply.announced and not reply.out_of_band:
         state.emit(ev.ItemTruncated(reply.item_id, event.heard_ms, event.heard_text.strip()))
 
 
 def _continue(state: State, reply: Reply) -> None:
     """Speak what can be spoken, tell what is being spoken, and end what is at its end."""
-    if reply.failure is not None:
-        if reply.live:
-            _fail(state, reply)
+    if reply.stop_reason is not None:
         return
-    if reply.modality == "text":
-        if reply.live and reply.finish is not None:
-            _complete(state, reply)
+    if reply.failure is not None and reply.live and not recover(state, reply):
+        _fail(state, reply)
         return
-    clause = reply.next_clause()
+    clause = reply.next_clause() if reply.modality == "audio" else None
+    if reply.live:
+        _announce(state, reply)
     if clause is not None:
         reply.speaking = True
         state.order(do.Speak(reply.response_id, clause, reply.clauses[clause]))
     if not reply.live:
         return
     _tell_begun(state, reply)
-    if reply.all_spoken and not reply.finishing:
+    if reply.calls and reply.finish is not None:
+        tell_calls(state, reply)
+    if reply.modality == "text":
+        if reply.written:
+            _complete(state, reply)
+    elif reply.all_spoken and not reply.finishing:
         reply.finishing = True
         if reply.clauses:
             state.order(do.FinishPlayout(reply.response_id))
         else:
             _complete(state, reply)
+
+
+def _announce(state: State, reply: Reply) -> None:
+    """Make the message an entry once it has words; a reply that only calls functions has none."""
+    has_words = bool(reply.clauses) if reply.modality == "audio" else bool(reply.text.strip())
+    if reply.announced or not has_words:
+        return
+    reply.announced = True
+    if not reply.out_of_band:
+        item = ev.Item(reply.item_id, "assistant", "", reply.modality, complete=False)
+        state.emit(ev.ItemAdded(item, state.history.insert(item)))
+    if reply.modality == "audio":
+        state.order(do.Release(reply.response_id, reply.item_id))
 
 
 def _fail(state: State, reply: Reply) -> None:
@@ -182,14 +243,22 @@ def _fail(state: State, reply: Reply) -> None:
 
 
 def _tell_begun(state: State, reply: Reply) -> None:
-    """Send the words of every clause whose sound has begun."""
+    """Send the words of every clause whose sound has begun; of a text reply all words."""
+    if reply.modality == "text":
+        if reply.announced and reply.num_told_chars < len(reply.text):
+            state.emit(ev.ReplyText(reply.response_id, reply.item_id, reply.text[reply.num_told_chars :]))
+            reply.num_told_chars = len(reply.text)
+        return
     for clause in reply.clauses[reply.num_told : reply.num_begun]:
         state.emit(ev.ReplyText(reply.response_id, reply.item_id, clause))
     reply.num_told = max(reply.num_told, reply.num_begun)
 
 
 def _complete(state: State, reply: Reply) -> None:
-    if reply.finish == "length":
+    if reply.num_silent and reply.num_silent == len(reply.clauses):
+        escalate(state, "tts", reply.voice_failure or "")
+        _end(state, reply, "failed", reply.text, reason=reply.voice_failure)
+    elif reply.finish == "length":
         _end(state, reply, "incomplete", reply.text, reason="max_output_tokens")
     else:
         _end(state, reply, "completed", reply.text)
@@ -198,8 +267,10 @@ def _complete(state: State, reply: Reply) -> None:
 
 def _end(state: State, reply: Reply, status: ev.ResponseStatus, text: str, *, reason: str | None = None) -> None:
     state.reply = None
-    text = text.strip()
-    state.history.rewrite(reply.item_id, text, complete=status == "completed")
+    text = text.strip() if reply.announced else ""
+    if reply.announced and not reply.out_of_band:
+        state.history.rewrite(reply.item_id, text, complete=status == "completed")
+    state.changed()
     state.emit(
         ev.ResponseEnded(
             reply.response_id,
@@ -210,7 +281,7 @@ def _end(state: State, reply: Reply, status: ev.ResponseStatus, text: str, *, re
             reason=reason,
             usage=reply.usage,
             times=reply.times,
-            metadata=reply.metadata,
+            metadata=reply.request.metadata,
         )
     )
 

@@ -19,6 +19,19 @@ def on_configured(state: State, action: ev.SessionConfigured) -> None:
     }
     state.settings = replace(state.settings, **changes)
     state.emit(ev.SettingsChanged(state.settings, action.event_id))
+    state.changed()
+
+
+def on_measures(state: State, event: told.MeasuresChanged) -> None:
+    """Give less, or all again."""
+    before, state.measures = state.measures, event.measures
+    if (before.level, before.names) != (event.measures.level, event.measures.names):
+        state.emit(ev.ServiceDegraded(event.measures.level, event.measures.names, event.measures.reason))
+
+
+def on_context(state: State, event: told.ContextKnown) -> None:
+    """Tell the language model what is known about the caller, from the next reply on."""
+    state.context = event.text.strip()
 
 
 def on_response_requested(state: State, action: ev.ResponseRequested) -> None:
@@ -56,6 +69,7 @@ def on_item_create(state: State, action: ev.ItemCreateRequested) -> None:
     else:
         state.emit(ev.ItemAdded(action.item, previous, action.event_id))
         state.emit(ev.ItemDone(action.item, previous))
+        state.changed()
 
 
 def on_item_delete(state: State, action: ev.ItemDeleteRequested) -> None:
@@ -71,6 +85,7 @@ def on_item_delete(state: State, action: ev.ItemDeleteRequested) -> None:
         state.reject("item_not_found", f"no item {action.item_id}", action.event_id, "item_id")
     else:
         state.emit(ev.ItemDeleted(action.item_id, action.event_id))
+        state.changed()
 
 
 def on_item_retrieve(state: State, action: ev.ItemRetrieveRequested) -> None:
@@ -97,9 +112,10 @@ def on_heard_up_to(state: State, event: told.ItemHeardUpTo) -> None:
         except UnknownItem:
             text = ""
         else:
-            if item.role == "assistant":
+            if item.role == "assistant" and item.kind == "message":
                 text = min(text, item.text, key=len)
                 state.history.rewrite(event.item_id, text, complete=False)
+                state.changed()
     state.emit(ev.ItemTruncated(event.item_id, event.audio_end_ms, text, event.event_id))
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from voicectl.agent import hearing, replying, requests
+from voicectl.agent import calling, hearing, replying, requests, resuming
 from voicectl.agent import inputs as told
-from voicectl.agent.commands import Command
+from voicectl.agent.commands import Checkpoint, Command
 from voicectl.agent.inputs import AgentInput
 from voicectl.agent.state import State
 from voicectl.core import events as ev
+from voicectl.core.checkpoint import ConversationState
 from voicectl.core.profile import Profile
 
 SessionInput = (
@@ -36,6 +37,12 @@ _HANDLERS: Final[dict[type, Callable[[State, Any], None]]] = {
     told.PartialTranscribed: hearing.on_partial,
     told.ReplyPiece: replying.on_piece,
     told.ReplyFailed: replying.on_failed,
+    told.ClauseFailed: replying.on_clause_failed,
+    told.ClauseSounding: replying.on_clause_sounding,
+    told.ToolReturned: calling.on_tool_returned,
+    told.Reminded: replying.on_reminded,
+    told.MeasuresChanged: requests.on_measures,
+    told.ContextKnown: requests.on_context,
     told.ClauseStarted: replying.on_clause_started,
     told.ClauseEnded: replying.on_clause_ended,
     told.PlayoutBegan: replying.on_playout_began,
@@ -56,8 +63,11 @@ _HANDLERS: Final[dict[type, Callable[[State, Any], None]]] = {
 class Session:
     """All state of one conversation. `step` is the only way in; instants are session seconds."""
 
-    def __init__(self, profile: Profile, new_id: Callable[[str], str]) -> None:
-        self._state = State(profile, new_id)
+    def __init__(
+        self, profile: Profile, new_id: Callable[[str], str], *, gateway_tools: tuple[ev.Tool, ...] = ()
+    ) -> None:
+        """Calls of `gateway_tools` are not left to the client: the session has them carried out."""
+        self._state = State(profile, new_id, gateway_tools)
 
     @property
     def settings(self) -> ev.SessionSettings:
@@ -66,8 +76,28 @@ class Session:
 
     def step(self, event: SessionInput, at: float) -> list[Command]:
         """Take one input at instant `at` and return what is to be done, in order."""
+        state = self._begin(at)
+        _HANDLERS[type(event)](state, event)
+        return self._ordered()
+
+    def state(self, session_id: str, owner: str | None, saved_at: float) -> ConversationState:
+        """Return what is to be kept of the conversation."""
+        return resuming.conversation_state(self._state, session_id, owner, saved_at)
+
+    def restore(self, kept: ConversationState, at: float) -> list[Command]:
+        """Go on with a conversation, before anything else happens: what was not answered is answered now."""
+        state = self._begin(at)
+        resuming.restore(state, kept)
+        return self._ordered()
+
+    def _begin(self, at: float) -> State:
         state = self._state
         state.at = at
         state.commands = []
-        _HANDLERS[type(event)](state, event)
-        return state.commands
+        state.to_keep = False
+        return state
+
+    def _ordered(self) -> list[Command]:
+        if self._state.to_keep:
+            self._state.order(Checkpoint())
+        return self._state.commands

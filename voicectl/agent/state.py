@@ -7,6 +7,8 @@ from voicectl.agent.history import History
 from voicectl.agent.reply import Reply
 from voicectl.agent.turn import CallerTurn
 from voicectl.core import events as ev
+from voicectl.core.events import Tool
+from voicectl.core.measures import Measures
 from voicectl.core.profile import Profile
 
 
@@ -15,9 +17,12 @@ class State:
 
     `turn` is the turn being spoken; `settling` one that is over but not transcribed yet; `reply`
     the draft or the live reply; `queued_response` a reply the client asked for too early.
+    `gateway_tools` are functions that the gateway carries out by itself; `context` is what other
+    systems know about the caller; `num_unheard` counts turns in a row that could not be transcribed;
+    `to_keep` says that this step changed what is kept of the conversation.
     """
 
-    def __init__(self, profile: Profile, new_id: Callable[[str], str]) -> None:
+    def __init__(self, profile: Profile, new_id: Callable[[str], str], gateway_tools: tuple[Tool, ...] = ()) -> None:
         self.profile = profile
         self.new_id = new_id
         self.history = History()
@@ -26,6 +31,11 @@ class State:
         self.reply: Reply | None = None
         self.queued_response: ev.ResponseRequested | None = None
         self.num_hearings = 0
+        self.num_unheard = 0
+        self.gateway_tools = gateway_tools
+        self.context = ""
+        self.measures = Measures()
+        self.to_keep = False
         self.at = 0.0
         self.commands: list[Command] = []
         self.settings = ev.SessionSettings(
@@ -38,6 +48,9 @@ class State:
             max_output_tokens=profile.llm.max_reply_tokens,
             speed=profile.tts.speed,
             hotwords=profile.stt.hotwords,
+            tools=(),
+            tool_choice="auto",
+            forced_tool="",
         )
 
     def order(self, command: Command) -> None:
@@ -47,6 +60,10 @@ class State:
     def emit(self, event: ev.CallEvent) -> None:
         """Tell the transport."""
         self.commands.append(Emit(event))
+
+    def changed(self) -> None:
+        """Note that what is kept of the conversation changed."""
+        self.to_keep = True
 
     def reject(self, code: str, message: str, event_id: str | None, param: str | None = None) -> None:
         """Refuse a client's action; the conversation goes on."""

@@ -317,13 +317,17 @@ class TranscriptFailed:
 
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
-    """A reply began; its words will be the entry `item_id`."""
+    """A reply began; its words, if it has any, will be the entry `item_id`.
+
+    `out_of_band` replies leave the conversation as it is.
+    """
 
     response_id: str
     item_id: str
     previous_item_id: str | None
     modality: Modality
     metadata: dict[str, str] | None = None
+    out_of_band: bool = False
 
 
 @dataclass(frozen=True, slots=True)

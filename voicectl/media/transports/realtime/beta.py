@@ -119,6 +119,8 @@ def _settings_from_ga(settings: Json, paths: dict[str, tuple[str, ...]]) -> Json
 
 
 def _item_from_ga(item: Json) -> Json:
+    if "content" not in item:
+        return item
     return {**item, "content": [_renamed(part, CONTENT_NAMES) for part in item["content"]]}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from voicectl.media.transports.realtime.client_items import Id, NewItem
 from voicectl.media.transports.realtime.errors import (
     INVALID_FRAME,
     INVALID_JSON,
@@ -16,7 +17,6 @@ from voicectl.media.transports.realtime.errors import (
     ClientEventError,
 )
 
-Id = Annotated[str, Field(min_length=1, max_length=128)]
 Json = Any
 """A part of a client event that is accepted as it is and not acted on."""
 
@@ -123,25 +123,7 @@ class SessionUpdate(_Strict):
     truncation: Json = None
 
 
-# --- items and responses -----------------------------------------------------------------------
-
-
-class Content(_Lenient):
-    """A part of a message."""
-
-    type: str
-    text: str | None = None
-    transcript: str | None = None
-    audio: str | None = None
-
-
-class NewItem(_Lenient):
-    """An entry that the client adds."""
-
-    type: str
-    id: Id | None = None
-    role: Literal["system", "user", "assistant"] | None = None
-    content: list[Content] | None = None
+# --- responses ---------------------------------------------------------------------------------
 
 
 Metadata = Annotated[

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from voicectl.core import events as ev
-from voicectl.core.events import CallerAction, CallEvent
+from voicectl.core.events import CallerAction, CallEvent, SessionSettings
 from voicectl.media.transports.realtime import beta as beta_dialect
 from voicectl.media.transports.realtime import client_events as sent
 from voicectl.media.transports.realtime import server_events as out
 from voicectl.media.transports.realtime.audio_format import decode_audio
-from voicectl.media.transports.realtime.errors import INVALID_VALUE, MISSING_PARAMETER, UNSUPPORTED, ClientEventError
+from voicectl.media.transports.realtime.client_items import new_item, new_items
+from voicectl.media.transports.realtime.client_tools import parse_choice, parse_tools
+from voicectl.media.transports.realtime.errors import UNSUPPORTED, ClientEventError
 from voicectl.media.transports.realtime.responses import OpenResponse, unannounced
 from voicectl.media.transports.realtime.server_events import Json
 from voicectl.media.transports.realtime.session import (
@@ -18,10 +20,13 @@ from voicectl.media.transports.realtime.session import (
     SessionDefaults,
     format_of,
     new_session,
+    resumed_session,
     updated_session,
 )
 
-_TEXT_PARTS: Final = {"system": ("input_text",), "user": ("input_text",), "assistant": ("output_text", "output_audio")}
+DEGRADED_EVENT: Final = "voicectl.service_degraded"
+ESCALATION_EVENT: Final = "voicectl.escalation_requested"
+"""Events that no stock client knows; only clients that ask for them get them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,15 @@ class Received:
 
 
 class RealtimeProtocol:
-    """The state of one connection. Bad input becomes `error` events; nothing a client sends raises."""
+    """The state of one connection. Bad input becomes `error` events; nothing a client sends raises.
+
+    Extensions of the wire, all by query parameters of the URL, which the endpoint parses:
+    `voicectl_session=<id>` goes on with a conversation whose connection or gateway was lost (`resumed`
+    are its settings; `session.created` shows them under the same session id, and a turn that was not
+    answered is answered without being asked for; audio formats have to be set again),
+    `voicectl_timings=1` adds stage times to `response.done` (`timings`), and `voicectl_events=1` adds
+    the events `voicectl.service_degraded` and `voicectl.escalation_requested` (`appliance_events`).
+    """
 
     def __init__(
         self,
@@ -43,11 +56,15 @@ class RealtimeProtocol:
         defaults: SessionDefaults,
         beta: bool = False,
         timings: bool = False,
+        appliance_events: bool = False,
+        resumed: SessionSettings | None = None,
         max_message_bytes: int = 1_000_000,
     ) -> None:
-        self._session = new_session(session_id, model, defaults)
+        session = new_session(session_id, model, defaults)
+        self._session = session if resumed is None else resumed_session(session, resumed)
         self._beta = beta
         self._timings = timings
+        self._appliance_events = appliance_events
         self._max_message_bytes = max_message_bytes
         self._unconfirmed: deque[RealtimeSession] = deque()
         self._responses: dict[str, OpenResponse] = {}
@@ -95,7 +112,7 @@ class RealtimeProtocol:
             case sent.AudioClear():
                 return ev.AudioClearRequested(event.event_id)
             case sent.ItemCreate():
-                return ev.ItemCreateRequested(_new_item(event.item), event.previous_item_id, event.event_id)
+                return ev.ItemCreateRequested(new_item(event.item), event.previous_item_id, event.event_id)
             case sent.ItemDelete():
                 return ev.ItemDeleteRequested(event.item_id, event.event_id)
             case sent.ItemRetrieve():
@@ -117,12 +134,18 @@ class RealtimeProtocol:
         wanted = event.response or sent.ResponseParams()
         _refuse_unsupported(wanted, self._session)
         limit = wanted.max_output_tokens
+        choice = None if wanted.tool_choice is None else parse_choice(wanted.tool_choice, "response.tool_choice")
         return ev.ResponseRequested(
             instructions=wanted.instructions,
             output_modality=None if wanted.output_modalities is None else wanted.output_modalities[0],
             max_output_tokens=self._session.defaults.max_output_tokens if limit == "inf" else limit,
             metadata=wanted.metadata,
             event_id=event.event_id,
+            tools=None if wanted.tools is None else parse_tools(wanted.tools, "response.tools"),
+            tool_choice=None if choice is None else choice.tool_choice,
+            forced_tool=None if choice is None else choice.forced_tool,
+            out_of_band=wanted.conversation == "none",
+            input=None if wanted.input is None else new_items(wanted.input, "response.input"),
         )
 
     # --- call → client -------------------------------------------------------------------------
@@ -160,8 +183,10 @@ class RealtimeProtocol:
                 return [_buffer_event(event)]
             case ev.TranscriptDelta() | ev.TranscriptFinal() | ev.TranscriptFailed():
                 return self._transcript(event)
-            case ev.ToolCalled() | ev.ServiceDegraded() | ev.EscalationRequested():
-                return []
+            case ev.ToolCalled():
+                return self._tool_called(event)
+            case ev.ServiceDegraded() | ev.EscalationRequested():
+                return self._appliance_event(event)
             case _:
                 return self._item_event(event)
 
@@ -173,6 +198,23 @@ class RealtimeProtocol:
         opening = [] if event.response_id in self._responses else self._started(unannounced(event))
         response = self._responses.pop(event.response_id)
         return [*opening, *response.closing(event, sent_at=at if self._timings else None)]
+
+    def _tool_called(self, event: ev.ToolCalled) -> list[Json]:
+        response = self._responses.get(event.response_id)
+        if response is not None and not event.by_gateway:
+            return response.call(event)
+        # What the gateway carries out is part of the conversation but no output that a client must act on.
+        item = out.wire_item(event.item)
+        place = {"item": item, "previous_item_id": event.previous_item_id}
+        return [out.event(f"conversation.item.{kind}", **place) for kind in ("added", "done")]
+
+    def _appliance_event(self, event: ev.ServiceDegraded | ev.EscalationRequested) -> list[Json]:
+        if not self._appliance_events:
+            return []
+        if isinstance(event, ev.ServiceDegraded):
+            measures = list(event.measures)
+            return [out.event(DEGRADED_EVENT, level=event.level, measures=measures, reason=event.reason)]
+        return [out.event(ESCALATION_EVENT, reason=event.reason, message=event.message)]
 
     def _speech(self, event: ev.SpeechStarted | ev.SpeechStopped | ev.SpeechDiscarded) -> list[Json]:
         if isinstance(event, ev.SpeechStarted):
@@ -219,8 +261,10 @@ class RealtimeProtocol:
                 return [out.event("conversation.item.truncated", **fields)]
             case ev.ItemRetrieved():
                 return [out.event("conversation.item.retrieved", item=out.wire_item(event.item))]
-        if any(response.item_id == event.item.item_id for response in self._responses.values()):
-            return []  # The reply announces and ends its own entry.
+        for response in self._responses.values():
+            if response.item_id == event.item.item_id:
+                # The reply ends its own entry.
+                return response.begin_message(event.previous_item_id) if isinstance(event, ev.ItemAdded) else []
         kind = "added" if isinstance(event, ev.ItemAdded) else "done"
         item = out.wire_item(event.item, in_progress=kind == "added")
         return [out.event(f"conversation.item.{kind}", item=item, previous_item_id=event.previous_item_id)]
@@ -233,57 +277,11 @@ def _buffer_event(event: ev.AudioCommitted | ev.AudioCleared) -> Json:
 
 
 def _refuse_unsupported(wanted: sent.ResponseParams, session: RealtimeSession) -> None:
-    refused = {
-        "tools": bool(wanted.tools),
-        "tool_choice": wanted.tool_choice not in (None, "auto", "none"),
-        "input": wanted.input is not None,
-        "prompt": wanted.prompt is not None,
-        "conversation": wanted.conversation == "none",
-    }
-    for name, is_given in refused.items():
-        if is_given:
-            raise ClientEventError(
-                UNSUPPORTED, f"response.{name} is not supported by this gateway", param=f"response.{name}"
-            )
+    if wanted.prompt is not None:
+        raise ClientEventError(UNSUPPORTED, "stored prompts are not supported by this gateway", param="response.prompt")
     wanted_format = wanted.audio.output.format if wanted.audio and wanted.audio.output else None
     param = "response.audio.output.format"
     if wanted_format is not None and format_of(wanted_format, param) is not session.output_format:
         raise ClientEventError(
             UNSUPPORTED, "the output format is the session's: change it with session.update", param=param
         )
-
-
-def _new_item(wanted: sent.NewItem) -> ev.Item:
-    if wanted.type != "message":
-        raise ClientEventError(UNSUPPORTED, f"items of type {wanted.type!r:.80} are not supported", param="item.type")
-    if wanted.role is None:
-        raise ClientEventError(MISSING_PARAMETER, "item.role is required", param="item.role")
-    if not wanted.content:
-        raise ClientEventError(MISSING_PARAMETER, "item.content is required", param="item.content")
-    texts = [_text_of(part, wanted.role, index) for index, part in enumerate(wanted.content)]
-    spoken = any(part.type == "output_audio" for part in wanted.content)
-    return ev.Item(
-        item_id=wanted.id or out.new_id("item"),
-        role=wanted.role,
-        text="\n".join(texts),
-        modality="audio" if spoken else "text",
-    )
-
-
-def _text_of(part: sent.Content, role: ev.Role, index: int) -> str:
-    param = f"item.content.{index}"
-    if part.type == "input_audio":
-        raise ClientEventError(
-            UNSUPPORTED, "input_audio items are not supported: use input_audio_buffer.append", param=f"{param}.type"
-        )
-    if part.type not in _TEXT_PARTS[role]:
-        known = " or ".join(_TEXT_PARTS[role])
-        code = UNSUPPORTED if part.type == "input_image" else INVALID_VALUE
-        raise ClientEventError(
-            code, f"content of a {role} message is {known}, not {part.type!r:.80}", param=f"{param}.type"
-        )
-    field = "transcript" if part.type == "output_audio" else "text"
-    text = part.transcript if field == "transcript" else part.text
-    if text is None:
-        raise ClientEventError(MISSING_PARAMETER, f"{param}.{field} is required", param=f"{param}.{field}")
-    return text

@@ -40,14 +40,18 @@ def milliseconds(position_s: float) -> int:
 def wire_item(item: Item, *, in_progress: bool = False) -> Json:
     """Return a conversation item. An entry that is not complete is `in_progress`, or else `incomplete`."""
     unfinished = "in_progress" if in_progress else "incomplete"
-    return {
+    place = {
         "id": item.item_id,
         "object": "realtime.item",
-        "type": "message",
+        "type": item.kind,
         "status": "completed" if item.complete else unfinished,
-        "role": item.role,
-        "content": [_content(item)] if item.text or item.role == "user" else [],
     }
+    match item.kind:
+        case "function_call":
+            return {**place, "call_id": item.call_id, "name": item.name, "arguments": item.text}
+        case "function_call_output":
+            return {**place, "call_id": item.call_id, "output": item.text}
+    return {**place, "role": item.role, "content": [_content(item)] if item.text or item.role == "user" else []}
 
 
 def _content(item: Item) -> Json:
@@ -107,6 +111,7 @@ def response(
     status: str,
     metadata: dict[str, str] | None,
     output: list[Json],
+    out_of_band: bool = False,
 ) -> Json:
     """Return a response object as it begins; `usage` and `status_details` are filled at its end."""
     return {
@@ -115,7 +120,7 @@ def response(
         "status": status,
         "status_details": None,
         "output": output,
-        "conversation_id": f"conv_{session['id'].removeprefix('sess_')}",
+        "conversation_id": None if out_of_band else f"conv_{session['id'].removeprefix('sess_')}",
         "output_modalities": [modality],
         "max_output_tokens": session["max_output_tokens"],
         "audio": {"output": {"format": audio_format, "voice": session["audio"]["output"]["voice"]}},

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from voicectl.core.events import Modality, SessionSettings
+from voicectl.core.events import Modality, SessionSettings, Tool
 from voicectl.media.transports.realtime.audio_format import FORMATS, PCM, AudioFormat
 from voicectl.media.transports.realtime.client_events import (
     AudioInput,
@@ -14,6 +14,7 @@ from voicectl.media.transports.realtime.client_events import (
     SessionUpdate,
     Transcription,
 )
+from voicectl.media.transports.realtime.client_tools import ANY_CHOICE, Choice, parse_choice, parse_tools, wire_tool
 from voicectl.media.transports.realtime.errors import INVALID_VALUE, UNSUPPORTED, ClientEventError
 
 EAGERNESS_FACTORS: Final = {"high": 0.7, "medium": 1.0, "auto": 1.0, "low": 2.0}
@@ -68,6 +69,8 @@ class RealtimeSession:
     output_format: AudioFormat = PCM
     transcription: dict[str, Any] | None = None
     max_output_tokens: int | None = None
+    tools: tuple[Tool, ...] = ()
+    choice: Choice = ANY_CHOICE
 
     def as_ga(self) -> dict[str, Any]:
         """Return the effective GA session; wishes that are not honoured show what is done instead."""
@@ -92,8 +95,8 @@ class RealtimeSession:
                 },
             },
             "max_output_tokens": self.max_output_tokens or "inf",
-            "tools": [],
-            "tool_choice": "auto",
+            "tools": [wire_tool(tool) for tool in self.tools],
+            "tool_choice": self.choice.as_ga(),
             "truncation": "auto",
             "tracing": None,
             "include": None,
@@ -132,6 +135,40 @@ def new_session(session_id: str, model: str, defaults: SessionDefaults) -> Realt
     )
 
 
+def resumed_session(session: RealtimeSession, settings: SessionSettings) -> RealtimeSession:
+    """Return a new session with the settings of the call that it goes on with."""
+    defaults = session.defaults
+    transcription = session.transcription if settings.transcription_enabled is not False else None
+    if transcription is not None and settings.hotwords and settings.hotwords != defaults.hotwords:
+        transcription = {**transcription, "prompt": settings.hotwords}
+    limit = settings.max_output_tokens
+    return replace(
+        session,
+        instructions=defaults.instructions if settings.instructions is None else settings.instructions,
+        speed=settings.speed or defaults.speed,
+        turn_detection=_resumed_detection(settings, defaults),
+        modality=settings.output_modality or session.modality,
+        transcription=transcription,
+        max_output_tokens=None if limit == defaults.max_output_tokens else limit,
+        tools=settings.tools or (),
+        choice=Choice(settings.tool_choice or "auto", settings.forced_tool or ""),
+    )
+
+
+def _resumed_detection(settings: SessionSettings, defaults: SessionDefaults) -> TurnDetection | None:
+    if settings.endpointing == "off":
+        return None
+    eagerness = {factor: name for name, factor in EAGERNESS_FACTORS.items() if name != "medium"}
+    return TurnDetection(
+        semantic=settings.endpointing != "silence",
+        threshold=defaults.vad_threshold if settings.vad_threshold is None else settings.vad_threshold,
+        silence_ms=defaults.silence_ms if settings.silence_ms is None else settings.silence_ms,
+        eagerness=eagerness.get(settings.patience or 1.0, "auto"),
+        create_response=settings.create_response is not False,
+        interrupt_response=settings.interrupt_response is not False,
+    )
+
+
 def updated_session(session: RealtimeSession, update: SessionUpdate) -> tuple[RealtimeSession, SessionSettings]:
     """Return the session after an update, and what changes for the call. Raises ClientEventError, changing nothing."""
     _refuse_unsupported(update)
@@ -146,11 +183,21 @@ def updated_session(session: RealtimeSession, update: SessionUpdate) -> tuple[Re
         limit = update.max_output_tokens if isinstance(update.max_output_tokens, int) else None
         changed["max_output_tokens"] = limit
         settings["max_output_tokens"] = limit or session.defaults.max_output_tokens
+    _change_tools(update, changed, settings)
     if update.audio is not None and update.audio.input is not None:
         _change_input(session, update.audio.input, changed, settings)
     if update.audio is not None and update.audio.output is not None:
         _change_output(update.audio.output, changed, settings)
     return replace(session, **changed), SessionSettings(**settings)
+
+
+def _change_tools(update: SessionUpdate, changed: dict[str, Any], settings: dict[str, Any]) -> None:
+    if update.tools is not None:
+        changed["tools"] = settings["tools"] = parse_tools(update.tools, "session.tools")
+    if update.tool_choice is not None:
+        choice = changed["choice"] = parse_choice(update.tool_choice, "session.tool_choice")
+        settings["tool_choice"] = choice.tool_choice
+        settings["forced_tool"] = choice.forced_tool
 
 
 def _change_input(
@@ -228,12 +275,6 @@ def _hotwords_of(wanted: Transcription | None, defaults: SessionDefaults) -> str
 
 
 def _refuse_unsupported(update: SessionUpdate) -> None:
-    if update.tools:
-        raise ClientEventError(UNSUPPORTED, "tools are not supported by this gateway", param="session.tools")
-    if update.tool_choice not in (None, "auto", "none"):
-        raise ClientEventError(
-            UNSUPPORTED, "without tools, tool_choice is 'auto' or 'none'", param="session.tool_choice"
-        )
     if update.prompt is not None:
         raise ClientEventError(
             UNSUPPORTED, "stored prompts are not supported: send instructions", param="session.prompt"

@@ -133,7 +133,7 @@ def test_wishes_that_cannot_be_honoured_but_harm_nobody_are_taken_and_shown_as_t
         wire, model="gpt-realtime", tools=[], tool_choice="auto", tracing="auto", truncation="auto",
         audio={"input": {"noise_reduction": {"type": "near_field"}}, "output": wishes},
     )  # fmt: skip
-    assert settings(received) == ev.SessionSettings(speed=1.2)
+    assert settings(received) == ev.SessionSettings(speed=1.2, tools=(), tool_choice="auto", forced_tool="")
     session = sent(wire, ev.SettingsChanged(ev.SessionSettings(), "u1"))[0]["session"]
     assert session["model"] == "model-1"
     assert session["audio"]["output"]["voice"] == "joe"
@@ -150,8 +150,33 @@ def test_wishes_that_cannot_be_honoured_but_harm_nobody_are_taken_and_shown_as_t
         ({"output_modalities": ["video"]}, "invalid_value", "session.output_modalities.0"),
         ({"max_output_tokens": 0}, "invalid_value", "session.max_output_tokens"),
         ({"max_output_tokens": "many"}, "invalid_type", "session.max_output_tokens"),
-        ({"tools": [{"type": "function", "name": "f"}]}, "unsupported", "session.tools"),
-        ({"tool_choice": "required"}, "unsupported", "session.tool_choice"),
+        ({"tools": [{"type": "mcp", "server_label": "s"}]}, "unsupported", "session.tools.0.type"),
+        ({"tools": [{"name": "f"}]}, "missing_required_parameter", "session.tools.0.type"),
+        ({"tools": [{"type": "function"}]}, "missing_required_parameter", "session.tools.0.name"),
+        ({"tools": [{"type": "function", "name": "a b"}]}, "invalid_value", "session.tools.0.name"),
+        ({"tools": [{"type": "function", "name": 5}]}, "invalid_type", "session.tools.0.name"),
+        ({"tools": [{"type": "function", "name": "f"}] * 2}, "invalid_value", "session.tools.1.name"),
+        (
+            {"tools": [{"type": "function", "name": "f", "parameters": []}]},
+            "invalid_type",
+            "session.tools.0.parameters",
+        ),
+        (
+            {"tools": [{"type": "function", "name": "f", "parameters": {"type": "string"}}]},
+            "invalid_value",
+            "session.tools.0.parameters.type",
+        ),
+        (
+            {"tools": [{"type": "function", "name": "f", "description": 1}]},
+            "invalid_type",
+            "session.tools.0.description",
+        ),
+        ({"tools": ["f"]}, "invalid_type", "session.tools.0"),
+        ({"tools": "f"}, "invalid_type", "session.tools"),
+        ({"tool_choice": "maybe"}, "invalid_value", "session.tool_choice"),
+        ({"tool_choice": 7}, "invalid_type", "session.tool_choice"),
+        ({"tool_choice": {"type": "mcp", "server_label": "s"}}, "unsupported", "session.tool_choice.type"),
+        ({"tool_choice": {"type": "function"}}, "missing_required_parameter", "session.tool_choice.name"),
         ({"prompt": {"id": "p"}}, "unsupported", "session.prompt"),
         ({"audio": {"output": {"speed": 9}}}, "invalid_value", "session.audio.output.speed"),
         ({"audio": {"input": {"format": {"type": "audio/mp3"}}}}, "invalid_value", "session.audio.input.format.type"),
@@ -249,7 +274,12 @@ def test_a_spoken_entry_of_an_earlier_call_comes_back_by_its_transcript() -> Non
 @pytest.mark.parametrize(
     ("fields", "code", "param"),
     [
-        ({"type": "function_call_output", "call_id": "c", "output": "x"}, "unsupported", "item.type"),
+        ({"type": "mcp_call", "id": "m"}, "unsupported", "item.type"),
+        ({"type": "function_call_output", "output": "x"}, "missing_required_parameter", "item.call_id"),
+        ({"type": "function_call_output", "call_id": "c"}, "missing_required_parameter", "item.output"),
+        ({"type": "function_call", "arguments": "{}"}, "missing_required_parameter", "item.name"),
+        ({"type": "function_call", "name": "f"}, "missing_required_parameter", "item.arguments"),
+        ({"type": "function_call", "name": "f", "arguments": "[1"}, "invalid_value", "item.arguments"),
         ({"content": [{"type": "input_text", "text": "x"}]}, "missing_required_parameter", "item.role"),
         ({"role": "user"}, "missing_required_parameter", "item.content"),
         ({"role": "user", "content": []}, "missing_required_parameter", "item.content"),
@@ -286,9 +316,9 @@ def test_a_response_request_carries_its_wishes() -> None:
 @pytest.mark.parametrize(
     ("response", "param"),
     [
-        ({"tools": [{"type": "function"}]}, "response.tools"),
-        ({"input": []}, "response.input"),
-        ({"conversation": "none"}, "response.conversation"),
+        ({"tools": [{"type": "mcp"}]}, "response.tools.0.type"),
+        ({"input": [{"type": "item_reference", "id": "i"}]}, "response.input.0.type"),
+        ({"prompt": {"id": "p"}}, "response.prompt"),
         ({"audio": {"output": {"format": {"type": "audio/pcmu"}}}}, "response.audio.output.format"),
     ],
 )
@@ -376,10 +406,30 @@ def test_a_reply_that_failed_before_it_began_is_still_whole() -> None:
     assert details["error"]["message"] == "the language model did not answer"
 
 
-def test_the_entry_of_a_reply_is_announced_once() -> None:
+def test_the_entry_of_a_reply_is_announced_once_at_its_place() -> None:
     wire = protocol()
     sent(wire, STARTED)
-    assert sent(wire, ev.ItemAdded(ev.Item("item_1", "assistant", "", "audio"), "item_0")) == []
+    added = ev.ItemAdded(ev.Item("item_1", "assistant", "", "audio", complete=False), "item_7")
+    frames = sent(wire, added)
+    assert [frame["type"] for frame in frames] == [
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.content_part.added",
+    ]
+    assert frames[1]["previous_item_id"] == "item_7"
+    assert sent(wire, added) == []
+    assert [frame["type"] for frame in sent(wire, ev.ReplyText("resp_1", "item_1", "Hi."))] == [
+        "response.output_audio_transcript.delta"
+    ]
+    done = [frame for frame in sent(wire, ended()) if frame["type"] == "conversation.item.done"]
+    assert done[0]["previous_item_id"] == "item_7"
+
+
+def test_a_reply_without_words_has_no_message() -> None:
+    wire = protocol()
+    sent(wire, STARTED)
+    (done,) = sent(wire, ev.ResponseEnded("resp_1", "item_1", "cancelled", "", "audio", reason="turn_detected"))
+    assert done["response"]["output"] == []
 
 
 def test_stage_times_never_overwrite_the_clients_metadata_and_are_finite() -> None:
