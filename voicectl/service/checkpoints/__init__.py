@@ -1,0 +1,1 @@
+"""Keeps conversations past the process that served them. Knows nothing of calls or wires."""
