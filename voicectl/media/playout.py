@@ -13,6 +13,8 @@ from voicectl.media.resample import Resampler
 
 Send = Callable[[bytes], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
+OnSent = Callable[[float], None]
+"""Told for each frame how late it was sent, seconds. Must not wait or raise."""
 
 MAX_QUEUED_S: Final = 20.0
 """Audio that waits to be played; who brings more waits too."""
@@ -28,7 +30,17 @@ class PlayoutSchedule:
     def __init__(self, lead_s: float) -> None:
         self._lead_s = lead_s
         self._starts_at: float | None = None
+        self._anchored_at: float | None = None
         self.sent_s = 0.0
+
+    def lateness_s(self, fed_at: float, now: float) -> float:
+        """Return how late a piece is sent now that could be sent from `fed_at` on.
+
+        The lead is filled at once, at first and after a gap: what is due before that is due then.
+        """
+        if self._anchored_at is None:
+            return max(0.0, now - fed_at)
+        return max(0.0, now - max(self.due_at(now), self._anchored_at, fed_at))
 
     def due_at(self, now: float) -> float:
         """Return when the next piece may be sent: `now` at first, then `lead_s` before it is played."""
@@ -38,6 +50,7 @@ class PlayoutSchedule:
         """A piece of this length was sent."""
         if self._starts_at is None or now > self._starts_at + self.sent_s:
             self._starts_at = now - self.sent_s
+            self._anchored_at = now
         self.sent_s += duration_s
 
     def heard_s(self, now: float) -> float:
@@ -63,9 +76,11 @@ class Playout:
         clock: Clock,
         sleep: Sleep = asyncio.sleep,
         max_queued_s: float = MAX_QUEUED_S,
+        on_sent: OnSent | None = None,
     ) -> None:
         """`sleep` waits so many seconds of `clock`."""
         self._send = send
+        self._on_sent = on_sent
         self._output_rate = output_rate
         self._frame_bytes = round(output_rate * FRAME_S) * BYTES_PER_SAMPLE
         self._clock = clock
@@ -73,6 +88,7 @@ class Playout:
         self._schedule = PlayoutSchedule(lead_ms / 1000)
         self._max_queued_bytes = round(max_queued_s * output_rate) * BYTES_PER_SAMPLE
         self._queued = bytearray()
+        self._fed_at = 0.0
         self._resampler: Resampler | None = None
         self._released = False
         self._finished = False
@@ -93,18 +109,23 @@ class Playout:
             await self._room.wait()
         if self._stopped or self._finished:
             return
+        if len(self._queued) < self._frame_bytes:
+            self._fed_at = self._clock.now()
         self._queue(pcm, sample_rate)
         self._wake.set()
 
     def release(self) -> None:
         """Let the queued audio play, and all that follows."""
         self._released = True
+        self._fed_at = self._clock.now()
         self._wake.set()
 
     def finish(self) -> None:
         """No more audio will come."""
         if not self._finished:
             self._finished = True
+            if len(self._queued) < self._frame_bytes:
+                self._fed_at = self._clock.now()
             self._flush()
             self._wake.set()
 
@@ -146,7 +167,11 @@ class Playout:
             return
         del self._queued[: len(frame)]
         self._room.set()
-        self._schedule.note_sent(self._seconds(len(frame)), self._clock.now())
+        sent_at = self._clock.now()
+        if self._on_sent is not None:
+            # What was not there in time is the voice's lateness and not that of sending.
+            self._on_sent(self._schedule.lateness_s(self._fed_at, sent_at))
+        self._schedule.note_sent(self._seconds(len(frame)), sent_at)
         await self._send(frame)
 
     async def _wait_until(self, at: float) -> None:

@@ -1,6 +1,7 @@
 """Pacing on a virtual clock, and the words that were heard."""
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -47,12 +48,22 @@ def pcm(seconds: float, rate: int = RATE) -> bytes:
 
 
 def playing(
-    *, late_s: float = 0.0, lead_ms: int = 60, max_queued_s: float = 20.0
+    *,
+    late_s: float = 0.0,
+    lead_ms: int = 60,
+    max_queued_s: float = 20.0,
+    on_sent: Callable[[float], None] | None = None,
 ) -> tuple[Playout, Wire, VirtualClock]:
     clock = VirtualClock(late_s)
     wire = Wire(clock)
     playout = Playout(
-        wire.send, output_rate=RATE, lead_ms=lead_ms, clock=clock, sleep=clock.sleep, max_queued_s=max_queued_s
+        wire.send,
+        output_rate=RATE,
+        lead_ms=lead_ms,
+        clock=clock,
+        sleep=clock.sleep,
+        max_queued_s=max_queued_s,
+        on_sent=on_sent,
     )
     return playout, wire, clock
 
@@ -83,6 +94,45 @@ async def test_late_wakeups_do_not_add_up() -> None:
     await playout.run()
     last_at, _ = wire.frames[-1]
     assert last_at == pytest.approx(199 * FRAME - 0.060, abs=0.006)
+
+
+async def test_the_lateness_of_every_frame_is_told() -> None:
+    late: list[float] = []
+    playout, wire, _ = playing(late_s=0.005, on_sent=late.append)
+    await playout.play(pcm(0.2), RATE)
+    playout.release()
+    playout.finish()
+    await playout.run()
+    assert len(late) == len(wire.frames) == 10
+    waited = [seconds for seconds in late if seconds > 0]
+    assert waited == pytest.approx([0.005] * len(waited))
+    assert len(waited) == 6, "of ten frames, one is sent at once and three more within the lead of 60 ms"
+
+
+async def test_a_frame_that_was_not_there_in_time_is_not_late_itself() -> None:
+    late: list[float] = []
+    playout, wire, clock = playing(on_sent=late.append)
+    await playout.play(pcm(0.1), RATE)
+    playout.release()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(playout.run())
+        await settle()
+        clock.at += 2.0
+        await playout.play(pcm(0.1), RATE)
+        playout.finish()
+    assert wire.frames[5][0] >= 2.0
+    assert late == pytest.approx([0.0] * 10, abs=1e-9)
+
+
+async def test_a_reply_that_begins_late_after_its_release_is_late() -> None:
+    late: list[float] = []
+    playout, _, clock = playing(on_sent=late.append)
+    await playout.play(pcm(0.04), RATE)
+    playout.release()
+    playout.finish()
+    clock.at += 0.3
+    await playout.run()
+    assert late == pytest.approx([0.3, 0.0], abs=1e-9)
 
 
 async def test_nothing_is_sent_before_the_release_and_the_first_frame_at_once() -> None:

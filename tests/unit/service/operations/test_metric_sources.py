@@ -1,0 +1,73 @@
+"""What the parts of the gateway tell about themselves."""
+
+import re
+
+from tests.fakes.conversation import scripted_profile
+from voicectl.core.measures import Measures
+from voicectl.service.checkpoints.keeper import CheckpointHealth
+from voicectl.service.load.admission import Admission
+from voicectl.service.operations.metric_sources import (
+    tell_admission,
+    tell_checkpoints,
+    tell_measures,
+    tell_traces,
+    tell_webhooks,
+)
+from voicectl.service.operations.metrics import Metrics
+from voicectl.service.operations.tracing import TraceCounts
+from voicectl.service.webhooks.courier import EndpointHealth
+from voicectl.service.webhooks.dispatcher import WebhookHealth
+
+
+def told(metrics: Metrics) -> set[str]:
+    """Return the lines of the page, numbers without their `.0`."""
+    page = metrics.render()[0].decode()
+    return {re.sub(r"\.0$", "", line) for line in page.splitlines() if not line.startswith("#")}
+
+
+async def test_admission_tells_its_places_and_its_door() -> None:
+    metrics = Metrics(scripted_profile())
+    admission = Admission(3)
+    tell_admission(metrics, admission)
+    await admission.admit("a")
+    admission.set_door("closed")
+    assert {
+        "voicectl_sessions_admitted 1",
+        "voicectl_sessions_max 3",
+        "voicectl_sessions_waiting 0",
+        "voicectl_sessions_refused_total 0",
+        "voicectl_draining 0",
+        'voicectl_door_state{state="closed"} 1',
+        'voicectl_door_state{state="open"} 0',
+    } <= told(metrics)
+
+
+def test_measures_are_told_while_they_last() -> None:
+    metrics = Metrics(scripted_profile())
+    now = [Measures(2, ("drop_partials", "shorter_replies"), "llm")]
+    tell_measures(metrics, lambda: now[0])
+    assert {"voicectl_degraded_level 2", 'voicectl_degraded_measure{measure="drop_partials"} 1'} <= told(metrics)
+    now[0] = Measures()
+    assert "voicectl_degraded_level 0" in told(metrics)
+    assert not any(line.startswith("voicectl_degraded_measure") for line in told(metrics))
+
+
+def test_checkpoints_webhooks_and_traces_tell_what_was_lost() -> None:
+    metrics = Metrics(scripted_profile())
+    kept = CheckpointHealth("failing", "redis://x", 2, 10, 3, 0, 1, 0, 0, 4, "gone")
+    endpoint = EndpointHealth("crm", "failing", 5, 7, 2, 1, None)
+    tell_checkpoints(metrics, lambda: kept)
+    tell_webhooks(metrics, lambda: WebhookHealth("ok", 1, 9, 2, None, (endpoint,)))
+    tell_traces(metrics, lambda: TraceCounts(100, 3, 2))
+    assert {
+        "voicectl_checkpoints_ok 0",
+        "voicectl_checkpoints_pending 2",
+        'voicectl_checkpoints_total{outcome="dropped"} 1',
+        'voicectl_checkpoints_total{outcome="resumed"} 4',
+        "voicectl_webhooks_ok 1",
+        'voicectl_webhook_events_total{outcome="dropped"} 2',
+        'voicectl_webhook_waiting{endpoint="crm"} 5',
+        'voicectl_webhook_deliveries_total{endpoint="crm",outcome="given_up"} 1',
+        "voicectl_trace_spans_waiting 2",
+        'voicectl_trace_spans_total{outcome="lost"} 3',
+    } <= told(metrics)

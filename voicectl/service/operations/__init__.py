@@ -1,0 +1,1 @@
+"""What monitoring and the service manager are told."""
