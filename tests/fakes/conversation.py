@@ -7,15 +7,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tests.fakes.engine_ports import FakeLanguageModel, FakeSynthesizer, FakeTranscriber
 from voicectl.core import events as ev
 from voicectl.core.audio import duration_s, float_to_pcm16
+from voicectl.core.checkpoint import ConversationState
 from voicectl.core.errors import RequestRejected
 from voicectl.core.profile import Profile
+from voicectl.core.sections.access import Access
 from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.core.sections.server import Server, Timeouts
 from voicectl.media.transports.realtime.connection import Emit
-from voicectl.service.http import create_app
-from voicectl.service.lifecycle import serve
+from voicectl.service.access.tls import TlsFiles
+from voicectl.service.http.application import GatewayApp, create_app
+from voicectl.service.http.lifecycle import serve
 
 REPLY_RATE_HZ = 22_050
 
@@ -26,7 +30,7 @@ def tone(seconds: float, sample_rate: int, frequency: float = 440.0) -> bytes:
     return float_to_pcm16(0.5 * np.sin(2 * np.pi * frequency * at, dtype=np.float32))
 
 
-def scripted_profile(**server: object) -> Profile:
+def scripted_profile(*, access: Access | None = None, **server: object) -> Profile:
     """Return a small profile with the given settings of the server section."""
     settings = {"port": 0, "stall_s": 1.0, "hangup_s": 0.5, **server}
     return Profile(
@@ -36,6 +40,8 @@ def scripted_profile(**server: object) -> Profile:
         models=Models(stt="s", llm="scripted-model", tts="scripted-voice", turn="t", vad="v"),
         workers=(Worker(name="all", stages=("stt", "llm", "tts", "turn")),),
         server=Server.model_validate(settings),
+        # The keys of the machine that runs the tests are not theirs.
+        access=access or Access(anonymous=True, check_keys=False),
         timeouts=Timeouts(idle_session_s=60.0),
     )
 
@@ -52,6 +58,7 @@ class Script:
     crash: bool = False
     deaf: bool = False
     times: ev.StageTimes | None = None
+    extra: ev.CallEvent | None = None
 
 
 @dataclass
@@ -60,6 +67,9 @@ class ScriptedConversation:
 
     session_id: str
     script: Script
+    owner: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    state: ConversationState | None = None
     actions: list[ev.CallerAction] = field(default_factory=list)
     items: dict[str, ev.Item] = field(default_factory=dict)
     started: bool = False
@@ -102,6 +112,8 @@ class ScriptedConversation:
                 await self._commit(action, emit)
             case ev.AudioClearRequested():
                 self.audio = b""
+                if self.script.extra is not None:
+                    await emit(self.script.extra)
                 await emit(ev.AudioCleared(action.event_id))
             case ev.ItemCreateRequested():
                 previous = self.last_item_id()
@@ -207,16 +219,34 @@ class ScriptedGateway:
     is_ready: bool = True
     is_full: bool = False
     conversations: list[ScriptedConversation] = field(default_factory=list)
+    checkpoints: dict[str, ConversationState] = field(default_factory=dict)
+    profile: Profile = field(default_factory=lambda: scripted_profile())
+    transcriber: FakeTranscriber = field(default_factory=lambda: FakeTranscriber(["what is the time"]))
+    language_model: FakeLanguageModel = field(default_factory=FakeLanguageModel)
+    synthesizer: FakeSynthesizer = field(default_factory=FakeSynthesizer)
 
     @property
     def model_name(self) -> str:
         return "scripted-model"
 
-    def open_conversation(self, session_id: str) -> ScriptedConversation:
+    def open_conversation(
+        self,
+        session_id: str,
+        *,
+        owner: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+        state: ConversationState | None = None,
+    ) -> ScriptedConversation:
         if self.is_full:
             raise RequestRejected("no room")
-        self.conversations.append(ScriptedConversation(session_id, self.script))
-        return self.conversations[-1]
+        items = {item.item_id: item for item in state.items} if state is not None else {}
+        conversation = ScriptedConversation(session_id, self.script, owner, attributes or {}, state, items=items)
+        self.conversations.append(conversation)
+        return conversation
+
+    async def saved(self, session_id: str, owner: str | None) -> ConversationState | None:
+        state = self.checkpoints.get(session_id)
+        return state if state is not None and state.owner == owner else None
 
     def stages(self) -> Mapping[str, str]:
         return {"stt": "ready", "llm": "ready" if self.is_ready else "starting"}
@@ -232,6 +262,7 @@ class RunningGateway:
     gateway: ScriptedGateway
     url: str
     stop: asyncio.Event
+    app: GatewayApp
 
     @property
     def realtime_url(self) -> str:
@@ -244,20 +275,25 @@ class RunningGateway:
 
 @asynccontextmanager
 async def running(
-    script: Script | None = None, *, profile: Profile | None = None, drain_s: float = 0.0
+    script: Script | None = None,
+    *,
+    profile: Profile | None = None,
+    drain_s: float = 0.0,
+    tls: TlsFiles | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[RunningGateway]:
     """Serve scripted calls on a free port of loopback over real sockets."""
     profile = profile or scripted_profile()
-    gateway = ScriptedGateway(script or Script())
+    gateway = ScriptedGateway(script or Script(), profile=profile)
     app = create_app(gateway, profile)
     stop = asyncio.Event()
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            serve(app, "127.0.0.1", 0, on_started=url.set_result, drain_s=drain_s, stop=stop), name="served-gateway"
+            serve(app, host, 0, on_started=url.set_result, drain_s=drain_s, stop=stop, tls=tls), name="served-gateway"
         )
         try:
-            yield RunningGateway(gateway, await url, stop)
+            yield RunningGateway(gateway, await url, stop, app)
         finally:
             stop.set()
 

@@ -9,8 +9,10 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import zmq
+from prometheus_client import Counter
 
 from voicectl.core.errors import ArtifactMissing
 from voicectl.engine import worker
@@ -21,6 +23,7 @@ from voicectl.engine.messages import (
     Forgotten,
     Generate,
     GenerationEnded,
+    Mark,
     Ready,
     Reply,
     Request,
@@ -38,21 +41,32 @@ from voicectl.engine.messages import (
 from voicectl.engine.stage import Job, StageRuntime, StageSetup
 
 MAX_JOBS = 100
+_COUNTERS: dict[int, Counter] = {}
 
 
 class FakeStage:
     """Answers at once, or misbehaves in the way that the request asks for."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs_seen: Counter) -> None:
         self._jobs: dict[int, Job] = {}
+        self._jobs_seen = jobs_seen
+        self._broken = False
         self.cancelled: list[int] = []
 
+    def broken(self) -> str | None:
+        return "a thread has ended" if self._broken else None
+
     def submit(self, job: Job) -> None:
+        self._jobs_seen.inc()
         match job.body:
             case Transcribe(pcm=pcm, hotwords=hotwords):
                 self._transcribe(job, pcm, hotwords)
             case ScoreTurn():
                 job.emit(Scored(0.75))
+            case Synthesize(text=text) if text.startswith("slowly"):
+                threading.Thread(target=self._speak_slowly, args=(job, text), daemon=True).start()
+            case Synthesize(text="silent"):
+                self._jobs[job.request_id] = job
             case Synthesize(text=text):
                 job.emit(SpeechPiece(b"\1\0" * len(text), 22050))
                 job.emit(SpeechEnded())
@@ -80,6 +94,15 @@ class FakeStage:
                 text = ",".join(map(str, self.cancelled))
             case "environment":
                 text = os.environ["OMP_NUM_THREADS"]
+            case "slow":
+                threading.Timer(0.3, job.emit, (Transcribed(f"by {os.getpid()}", -0.1, 0.0, 1.0, 1000),)).start()
+                return
+            case str() if hotwords.startswith("fails while "):
+                # As long as a file exists, which only the test removes.
+                if Path(hotwords.removeprefix("fails while ")).exists():
+                    job.emit(Failed("internal", "as asked"))
+                    return
+                text = "works"
             case "unsendable":
                 job.emit(Scored(object()))  # type: ignore[arg-type]
                 return
@@ -98,6 +121,11 @@ class FakeStage:
             case "write":
                 sys.stderr.write("a native library speaks\n" + "x" * 200_000 + "\n")
                 job.emit(GenerationEnded("stop", 1, 0, 0))
+            case "break":
+                self._broken = True
+                self._jobs[job.request_id] = job
+            case "steady" | "pid":
+                threading.Thread(target=self._generate_steadily, args=(job, max_tokens), daemon=True).start()
             case "silent" if len(self._jobs) >= MAX_JOBS:
                 job.emit(Failed("rejected", f"{MAX_JOBS} requests wait already"))
             case "silent":
@@ -109,6 +137,24 @@ class FakeStage:
                 for number in range(max_tokens):
                     job.emit(TextPiece(f"{number} "))
                 job.emit(GenerationEnded("stop", 3, 1, max_tokens))
+
+    def _generate_steadily(self, job: Job, max_tokens: int) -> None:
+        steady = isinstance(job.body, Generate) and job.body.session_id == "steady"
+        for number in range(max_tokens):
+            job.emit(TextPiece(f"{number if steady else os.getpid()} "))
+            time.sleep(0.02)
+        job.emit(GenerationEnded("stop", 3, 1, max_tokens))
+
+    def _speak_slowly(self, job: Job, text: str) -> None:
+        """Say each word as 0.1 s of its own number, one piece a word."""
+        position = 0
+        for number, word in enumerate(text.split()):
+            start = text.index(word, position)
+            position = start + len(word)
+            mark = Mark(start, position, number * 0.1, (number + 1) * 0.1)
+            job.emit(SpeechPiece((1000 + number).to_bytes(2, "little") * 1600, 16_000, (mark,)))
+            time.sleep(0.02)
+        job.emit(SpeechEnded())
 
     def _endless(self, job: Job) -> None:
         while job.request_id in self._jobs:
@@ -129,7 +175,13 @@ def load(setup: StageSetup) -> StageRuntime:
             os._exit(7)
         case "slow":
             time.sleep(60)
-    return FakeStage()
+        case "dies-later":
+            # The first start goes well, later ones do not until the file is gone.
+            if (setup.model_root / "bad").exists():
+                os._exit(7)
+    jobs_seen = _COUNTERS.get(id(setup.metrics)) or Counter("voicectl_fake_jobs", "Jobs.", registry=setup.metrics)
+    _COUNTERS[id(setup.metrics)] = jobs_seen
+    return FakeStage(jobs_seen)
 
 
 def babble() -> None:

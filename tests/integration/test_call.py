@@ -9,12 +9,25 @@ from typing import Any
 import pytest
 
 from tests.fakes.ear import CALLER_HZ, listener, silence, speech
-from tests.fakes.engine_ports import FakeLanguageModel, FakeSynthesizer, FakeTranscriber, FakeTurnDetector
+from tests.fakes.engine_ports import (
+    FakeCheckpointWriter,
+    FakeContextSource,
+    FakeLanguageModel,
+    FakeObserver,
+    FakeSynthesizer,
+    FakeToolRunner,
+    FakeTranscriber,
+    FakeTurnDetector,
+)
 from voicectl.core import events as ev
+from voicectl.core.checkpoint import ConversationState
 from voicectl.core.clock import MonotonicClock
 from voicectl.core.config import load_profile
 from voicectl.core.errors import EngineError, WorkerDied
-from voicectl.service.call import Call, CallEngine
+from voicectl.core.events import ToolCall
+from voicectl.core.measures import Measures
+from voicectl.service.calls.call import Call, CallEngine, CallServices
+from voicectl.service.calls.call_work import TOOL_FAILED
 
 pytestmark = pytest.mark.integration
 PROFILE = load_profile("cpu")
@@ -27,6 +40,7 @@ class Line:
     actions: asyncio.Queue[Any]
     events: list[Any] = field(default_factory=list)
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
+    call: Call | None = None
 
     async def emit(self, event: ev.CallEvent) -> None:
         async with self.arrived:
@@ -57,6 +71,8 @@ class Stages:
     turn: FakeTurnDetector = field(default_factory=FakeTurnDetector)
     llm: FakeLanguageModel = field(default_factory=FakeLanguageModel)
     tts: FakeSynthesizer = field(default_factory=FakeSynthesizer)
+    services: CallServices = field(default_factory=CallServices)
+    resumed: ConversationState | None = None
 
 
 @asynccontextmanager
@@ -65,7 +81,18 @@ async def calling(stages: Stages) -> AsyncIterator[Line]:
     before = asyncio.all_tasks()
     line = Line(asyncio.Queue(100))
     engine = CallEngine(stages.stt, stages.turn, stages.llm, stages.tts)
-    call = Call("sess_test", PROFILE, engine, listener(PROFILE), MonotonicClock())
+    line.call = call = Call(
+        "sess_test",
+        PROFILE,
+        engine,
+        listener(PROFILE),
+        MonotonicClock(),
+        services=stages.services,
+        owner="key_1",
+        attributes={"number": "123"},
+        resumed=stages.resumed,
+        wall_clock=lambda: 1000.0,
+    )
     running = asyncio.create_task(call.run(line.actions, line.emit))
     try:
         yield line
@@ -150,18 +177,132 @@ async def test_backchannel_leaves_the_reply_alone() -> None:
     assert len(line.of(ev.AudioCommitted)) == 1
 
 
-@pytest.mark.parametrize("stage", ["llm", "tts"])
-async def test_a_stage_that_fails_fails_the_reply_and_not_the_call(stage: str) -> None:
-    stages = Stages()
-    getattr(stages, stage).failure = WorkerDied(f"worker {stage} died")
+async def test_a_voice_that_fails_fails_the_reply_and_not_the_call() -> None:
+    stages = Stages(tts=FakeSynthesizer(failure=WorkerDied("worker tts died")))
     async with calling(stages) as line:
         await line.hear(speech(0.6), silence(1.0))
         failed = await line.until(ev.ResponseEnded)
-        assert (failed.status, failed.reason) == ("failed", f"worker {stage} died")
-        getattr(stages, stage).failure = None
+        assert (failed.status, failed.reason) == ("failed", "worker tts died")
+        assert failed.text == "I am a voice. I say two sentences."
+        stages.tts.failure = None
         await line.hear(speech(0.6), silence(1.0))
         again = await line.until(ev.ResponseEnded, 2)
         assert again.status == "completed"
+
+
+async def test_a_language_model_that_fails_is_excused_and_the_call_goes_on() -> None:
+    stages = Stages(llm=FakeLanguageModel(failure=WorkerDied("worker llm died")))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+        assert ended.text == f"{PROFILE.fallback.wait_text} {PROFILE.fallback.escalate_text}"
+        assert [event.reason for event in line.of(ev.EscalationRequested)] == ["llm"]
+        stages.llm.failure = None
+        await line.hear(speech(0.6), silence(1.0))
+        again = await line.until(ev.ResponseEnded, 2)
+        assert again.text == "I am a voice. I say two sentences."
+
+
+async def test_a_reply_that_breaks_in_the_middle_is_said_to_its_end() -> None:
+    stages = Stages(llm=FakeLanguageModel(breaks_before=6, num_breaks=1))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+    assert (ended.status, ended.text) == ("completed", "I am a voice. I say two sentences.")
+    assert len(stages.llm.requests) == 2
+    assert "".join(stages.tts.texts).split() == ended.text.split()
+
+
+LOOKUP = ToolCall("call_1", "order_status", "{}")
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("a broken runner")])
+async def test_a_function_of_the_gateway_is_carried_out_and_answered(failure: Exception | None) -> None:
+    runner = FakeToolRunner(failure=failure)
+    stages = Stages(llm=FakeLanguageModel(calls=[LOOKUP]), services=CallServices(tools=runner))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+    assert runner.calls == [LOOKUP]
+    assert ended.text == "I am a voice. I say two sentences."
+    first, second = stages.llm.requests[-2:]
+    assert (first.tools, second.tool_choice) == (runner.tools, "auto")
+    assert second.messages[-1].content == ("on its way" if failure is None else TOOL_FAILED)
+    assert [event.by_gateway for event in line.of(ev.ToolCalled)] == [True]
+
+
+async def test_who_waits_for_a_function_is_told() -> None:
+    services = CallServices(tools=FakeToolRunner(delay_s=1.4))
+    stages = Stages(llm=FakeLanguageModel(calls=[LOOKUP]), services=services)
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+    assert ended.text.startswith(PROFILE.fallback.wait_text)
+    assert ended.text.endswith("two sentences.")
+
+
+async def test_a_conversation_is_kept_and_goes_on_in_another_call() -> None:
+    kept = FakeCheckpointWriter()
+    stages = Stages(services=CallServices(checkpoints=kept))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ReplyAudio, 60)
+        broken = kept.states[-1]
+    assert (broken.session_id, broken.owner, broken.saved_at) == ("sess_test", "key_1", 1000.0)
+    assert (broken.items[-1].text, broken.items[-1].complete) == ("I am a voice. I say two sentences.", False)
+    again = Stages(resumed=broken)
+    async with calling(again) as line:
+        ended = await line.until(ev.ResponseEnded)
+    assert ended.text == "I say two sentences."
+    assert [message.content for message in again.llm.requests[0].messages[1:]] == ["What time is it?"]
+
+
+async def test_what_other_systems_know_reaches_the_instructions() -> None:
+    source = FakeContextSource()
+    stages = Stages(services=CallServices(context=source))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ResponseStarted)
+    assert source.asked == [{"number": "123"}]
+    assert stages.llm.requests[0].messages[0].content.endswith("The caller is Robin.")
+
+
+async def test_a_call_does_not_wait_for_what_other_systems_know() -> None:
+    source = FakeContextSource(delay_s=60)
+    async with calling(Stages(services=CallServices(context=source))) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ResponseStarted)
+
+
+async def test_observers_see_the_call_and_a_broken_one_does_not_hurt_it() -> None:
+    broken, watching = FakeObserver(fails=True), FakeObserver()
+    async with calling(Stages(services=CallServices(observers=(broken, watching)))) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+    assert watching.seen == broken.seen
+    assert (watching.seen[0], watching.seen[-1]) == ("started", "ended: test over")
+    assert ended in watching.seen
+    assert not any(isinstance(event, ev.ReplyAudio) for event in watching.seen)
+
+
+async def test_the_language_model_is_woken_when_speech_begins() -> None:
+    stages = Stages()
+    async with calling(stages) as line:
+        await line.hear(speech(0.3))
+        await line.until(ev.SpeechStarted)
+        await line.hear(silence(0.1))
+    assert stages.llm.woken == ["sess_test"]
+
+
+async def test_measures_reach_a_call_that_says_nothing_and_one_whose_queue_is_full() -> None:
+    async with calling(Stages()) as line:
+        assert line.call is not None
+        line.call.apply(Measures(level=1, names=("no_partials",), partials=False))
+        assert (await line.until(ev.ServiceDegraded)).level == 1
+        while not line.actions.full():
+            line.actions.put_nowait(ev.AudioReceived(bytes(960), CALLER_HZ, MonotonicClock().now()))
+        line.call.apply(Measures())
+        assert (await line.until(ev.ServiceDegraded, 2)).level == 0
 
 
 async def test_a_turn_that_cannot_be_transcribed_is_told() -> None:
@@ -169,7 +310,9 @@ async def test_a_turn_that_cannot_be_transcribed_is_told() -> None:
     async with calling(stages) as line:
         await line.hear(speech(0.6), silence(1.5))
         failed = await line.until(ev.TranscriptFailed)
+        ended = await line.until(ev.ResponseEnded)
     assert failed.message == "worker stt died"
+    assert ended.text == PROFILE.fallback.sorry_text
 
 
 async def test_without_a_score_the_pause_alone_decides() -> None:

@@ -170,24 +170,22 @@ async def test_silent_worker_meets_the_local_deadline(tmp_path: Path) -> None:
         assert time.monotonic() - started_at < 2.0
 
 
-async def test_killed_worker_fails_its_requests_and_comes_back(tmp_path: Path) -> None:
+async def test_killed_worker_comes_back_for_its_requests(tmp_path: Path) -> None:
     async with llm_engine(tmp_path) as engine:
         task = asyncio.ensure_future(read_all(engine, ask("silent")))
         await until(lambda: engine.states()["llm"].queued == 1)
         pid = engine.states()["llm"].pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        killed_at = time.monotonic()
-        with pytest.raises(WorkerDied, match="llm was ended by signal SIGKILL"):
-            await task
-        took_s = time.monotonic() - killed_at
-        assert engine.states()["llm"].state in {"ready", "restarting"}
         # Sent while the worker is away: it waits for the next one.
         assert len(await read_all(engine, ask("s", max_tokens=1))) == 2
         state = engine.states()["llm"]
+        # And so does what the dead one was working on.
+        assert not task.done()
+        await until(lambda: engine.states()["llm"].queued == 1)
+        task.cancel()
     assert state.restarts == 1
     assert state.pid != pid
-    assert took_s < 0.5
 
 
 async def test_worker_that_dies_of_a_request_fails_only_that_one(tmp_path: Path) -> None:
@@ -200,9 +198,10 @@ async def test_worker_that_dies_of_a_request_fails_only_that_one(tmp_path: Path)
 async def test_hung_worker_is_killed_and_replaced(tmp_path: Path) -> None:
     async with llm_engine(tmp_path) as engine:
         with pytest.raises(WorkerDied, match="left 5 pings unanswered"):
-            await read_all(engine, ask("hang"))
+            await read_all(engine, ask("hang"), timeout_s=30)
         assert len(await read_all(engine, ask("s", max_tokens=1))) == 2
-        assert engine.states()["llm"].restarts == 1
+        # It may have been the request's fault or not: it was tried again.
+        assert engine.states()["llm"].restarts == profile().breakers.attempts
 
 
 async def test_stage_that_raises_answers_and_lives_on(tmp_path: Path) -> None:
@@ -246,7 +245,8 @@ async def test_lines_of_a_worker_reach_the_log_in_bounds(tmp_path: Path) -> None
 
 
 async def test_a_thousand_requests_are_answered_or_refused(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+    patient = load_profile("cpu", overrides=["breakers.failures=1000", "breakers.min_requests=1000"], environment={})
+    async with Engine(patient, roots(), stages=("llm",), options=options(tmp_path)) as engine:
         results = await asyncio.gather(
             *(read_all(engine, ask("silent"), timeout_s=0.3) for _ in range(1000)), return_exceptions=True
         )

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.fakes.conversation import ScriptedGateway, eventually, running, scripted_profile
 from voicectl.core.errors import ConfigError
-from voicectl.service.http import create_app
-from voicectl.service.lifecycle import bind, serve
+from voicectl.service.http.application import create_app
+from voicectl.service.http.lifecycle import bind, serve
 
 pytestmark = pytest.mark.integration
 

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "say": Entry("voicectl.cli.oneshot", "say_app", "Speak a text with the profile's voice."),
     "transcribe": Entry("voicectl.cli.oneshot", "transcribe_app", "Print the words of an audio file."),
     "serve": Entry("voicectl.cli.serve", "app", "Answer calls at /v1/realtime until stopped."),
+    "keys": Entry("voicectl.cli.keys", "app", "Make, list and revoke the gateway's API keys."),
     "models": Entry("voicectl.cli.models", "app", "Fetch, verify and list the pinned models."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }

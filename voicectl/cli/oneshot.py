@@ -98,14 +98,14 @@ async def synthesize(profile: "Profile", text: str) -> "tuple[Samples, int]":
     from voicectl.core.audio import pcm16_to_float
     from voicectl.core.errors import EngineError
     from voicectl.core.log import configure
-    from voicectl.engine.engine import Engine
+    from voicectl.engine.engine import Engine, EngineOptions
     from voicectl.service.app import model_roots
 
     configure(json=False, level="warning")
     roots = await asyncio.to_thread(model_roots, profile, ["tts"])
     pieces = []
     rate = 0
-    async with Engine(profile, roots, stages=("tts",)) as engine:
+    async with Engine(profile, roots, stages=("tts",), options=EngineOptions(standby=False)) as engine:
         speed, timeout_s = profile.tts.speed, profile.timeouts.tts_s
         async for chunk in engine.synthesizer.synthesize(text, speed=speed, timeout_s=timeout_s):
             pieces.append(pcm16_to_float(chunk.pcm))
@@ -118,14 +118,14 @@ async def synthesize(profile: "Profile", text: str) -> "tuple[Samples, int]":
 async def _transcribe(profile: "Profile", samples: "Samples", rate: int) -> "list[Transcript]":
     from voicectl.core.audio import MODEL_RATE_HZ
     from voicectl.core.log import configure
-    from voicectl.engine.engine import Engine
+    from voicectl.engine.engine import Engine, EngineOptions
     from voicectl.media.resample import resample
     from voicectl.service.app import model_roots
 
     at_model_rate = resample(samples, rate, MODEL_RATE_HZ)
     configure(json=False, level="warning")
     roots = await asyncio.to_thread(model_roots, profile, ["stt"])
-    async with Engine(profile, roots, stages=("stt",)) as engine:
+    async with Engine(profile, roots, stages=("stt",), options=EngineOptions(standby=False)) as engine:
         timeout_s = profile.timeouts.stt_s
         return [
             await engine.transcriber.transcribe(piece, hotwords=profile.stt.hotwords, timeout_s=timeout_s)

@@ -64,14 +64,15 @@ def check_models(profile: "Profile") -> None:
 
     models = read_lock().models
     by_name = {model.name: model for model in models}
-    for role, name in profile.models.model_dump().items():
+    for place, name in profile.model_names().items():
+        role = place.removeprefix("fallback.")
         fitting = ", ".join(model.name for model in models if model.role == role)
         hint = f"models for {role}: {fitting}"
         if name not in by_name:
-            raise ConfigError(f"profile {profile.name}: models.{role}: models.lock has no {name!r}", hint=hint)
+            raise ConfigError(f"profile {profile.name}: models.{place}: models.lock has no {name!r}", hint=hint)
         if by_name[name].role != role:
             raise ConfigError(
-                f"profile {profile.name}: models.{role}: {name} is a model for {by_name[name].role}", hint=hint
+                f"profile {profile.name}: models.{place}: {name} is a model for {by_name[name].role}", hint=hint
             )
 
 

@@ -1,6 +1,7 @@
 """`voicectl talk`: a caller on the appliance's own wire, by microphone, WAV files or text."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 LATE_MS: Final = 20.0
 """Frames that leave later than this spoil a measurement to the milliseconds."""
+API_KEY_VARIABLE: Final = "VOICECTL_API_KEY"
+"""Environment variable with the key for a running gateway; never an option, which others could read in `ps`."""
 
 app = typer.Typer(add_completion=False)
 _STARTED_AT: Final = time.monotonic()
@@ -88,7 +91,12 @@ def talk_command(
         Path | None, typer.Option("--out", "-o", metavar="WAV", help="Write the call: caller left, agent right.")
     ] = None,
     server: Annotated[
-        str | None, typer.Option("--server", metavar="URL", help="A running gateway; by default a private one.")
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL",
+            help="A running gateway, with the key in VOICECTL_API_KEY if it wants one; by default a private one.",
+        ),
     ] = None,
     profile: ProfileOption = None,
     settings: SetOption = None,
@@ -168,7 +176,9 @@ async def _call(talk: Talk, profile: "Profile", output: Output) -> "CallReport":
     reports: list[TurnReport] = []
     async with AsyncExitStack() as stack:
         url, turns = await _prepared(talk, profile, output, stack)
-        caller = await stack.enter_async_context(connect(url, listener=Listener(on_event, on_audio)))
+        # A private gateway on loopback wants no key, and must not be shown one that is meant for another.
+        api_key = (os.environ.get(API_KEY_VARIABLE) or None) if talk.server is not None else None
+        caller = await stack.enter_async_context(connect(url, listener=Listener(on_event, on_audio), api_key=api_key))
         stack.callback(write_mix)
         view.start()
         stack.callback(view.stop)

@@ -23,7 +23,7 @@ _FORMATS_HINT: Final = (
 )
 
 
-def read_speech(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[Samples, int]:
+def read_speech(path: Path, *, max_bytes: int = MAX_FILE_BYTES, max_s: float = MAX_RECORDING_S) -> tuple[Samples, int]:
     """Return a recording as mono samples, shape (n,), and its rate in Hz. Channels are averaged.
 
     A file that ends early gives what is there. Raises AudioInputError.
@@ -31,9 +31,9 @@ def read_speech(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[Samples
     _check_file(path, max_bytes)
     try:
         if is_mp4(path):
-            samples, rate = read_mp4(path, max_s=MAX_RECORDING_S)
+            samples, rate = read_mp4(path, max_s=max_s)
         else:
-            samples, rate = _read(path)
+            samples, rate = _read(path, max_s)
     except soundfile.LibsndfileError as error:
         raise AudioInputError(path, f"not a readable recording ({_reason(error)})", hint=_FORMATS_HINT) from error
     except OSError as error:
@@ -45,10 +45,10 @@ def read_speech(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[Samples
     return np.clip(samples, -1.0, 1.0), rate
 
 
-def _read(path: Path) -> tuple[Samples, int]:
+def _read(path: Path, max_s: float) -> tuple[Samples, int]:
     with path.open("rb") as file, soundfile.SoundFile(file) as recording:
         _check_header(path, recording)
-        return _mono(path, recording), int(recording.samplerate)
+        return _mono(path, recording, max_s), int(recording.samplerate)
 
 
 def _check_file(path: Path, max_bytes: int) -> None:
@@ -82,10 +82,10 @@ def _check_header(path: Path, recording: soundfile.SoundFile) -> None:
         raise AudioInputError(path, f"has {channels} channels, at most {MAX_CHANNELS} can be read", hint=_FORMATS_HINT)
 
 
-def _mono(path: Path, recording: soundfile.SoundFile) -> Samples:
+def _mono(path: Path, recording: soundfile.SoundFile, max_s: float) -> Samples:
     """Read block by block: what a broken header promises is never allocated at once."""
     blocks: list[Samples] = []
-    frames_left = round(MAX_RECORDING_S * recording.samplerate)
+    frames_left = round(max_s * recording.samplerate)
     while True:
         try:
             block = recording.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
@@ -99,7 +99,7 @@ def _mono(path: Path, recording: soundfile.SoundFile) -> Samples:
         blocks.append(block.mean(axis=1, dtype=np.float32))
         frames_left -= len(block)
         if frames_left < 0:
-            raise AudioInputError(path, f"is longer than {MAX_RECORDING_S / 60:.0f} minutes", hint="cut the recording")
+            raise AudioInputError(path, f"is longer than {max_s / 60:g} minutes", hint="cut the recording")
     return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
 

@@ -37,3 +37,26 @@ class Server(Section):
     hangup_s: float = Field(
         default=2.0, gt=0, description="Time a call has to wind up once its caller left, seconds.", examples=[2.0]
     )
+    max_session_s: float = Field(default=3600.0, gt=0, description="Longest session, seconds.", examples=[3600.0])
+    first_event_s: float = Field(
+        default=60.0, gt=0, description="Time a new session has to send its first event, seconds.", examples=[60.0]
+    )
+    max_connections: int = Field(
+        default=1000, ge=1, description="Open connections; idle ones make room for new ones.", examples=[1000]
+    )
+    handshake_s: float = Field(
+        default=10.0, gt=0, description="Time a connection has to send its first request, seconds.", examples=[10.0]
+    )
+    max_requests: int = Field(
+        default=8, ge=1, description="REST requests at the same time; more get 503.", examples=[8]
+    )
+    max_body_bytes: int = Field(default=2_000_000, ge=1024, description="Largest JSON request.", examples=[2000000])
+    max_upload_bytes: int = Field(
+        default=25_000_000, ge=1024, description="Largest uploaded recording.", examples=[25000000]
+    )
+    max_recording_s: float = Field(
+        default=900.0, gt=0, le=1800, description="Longest uploaded recording, seconds.", examples=[900.0]
+    )
+    upload_s: float = Field(
+        default=60.0, gt=0, description="Time a request's body may take to arrive, seconds.", examples=[60.0]
+    )

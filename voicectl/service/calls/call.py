@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import aclosing
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +13,18 @@ from voicectl.agent import commands as do
 from voicectl.agent import inputs as told
 from voicectl.agent.session import Session, SessionInput
 from voicectl.core import events as ev
-from voicectl.core.audio import MODEL_RATE_HZ, Samples
+from voicectl.core.checkpoint import ConversationState
 from voicectl.core.clock import Clock
-from voicectl.core.errors import EngineError
-from voicectl.core.ports import (
-    ChatRequest,
-    LanguageModel,
-    Priority,
-    Synthesizer,
-    Transcriber,
-    TurnDetector,
-)
+from voicectl.core.measures import Measures
+from voicectl.core.ports import CallIdentity, CallObserver, CheckpointWriter, ContextSource, ToolRunner
 from voicectl.core.profile import Profile
 from voicectl.media import endpointing
 from voicectl.media.endpointing import Decision, Evidence
 from voicectl.media.listening import Listener
-from voicectl.service.voice import Voice
+from voicectl.service.calls.call_work import CallEngine, CallWork, TurnScored
+from voicectl.service.calls.voice import Voice
+
+__all__ = ["Call", "CallEngine", "CallServices"]
 
 log = structlog.get_logger(__name__)
 
@@ -36,35 +32,62 @@ Emit = Callable[[ev.CallEvent], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class CallEngine:
-    """The stages a call uses."""
+class CallServices:
+    """What a call uses besides the engine; all of it may be absent.
 
-    transcriber: Transcriber
-    turn_detector: TurnDetector
-    language_model: LanguageModel
-    synthesizer: Synthesizer
+    `on_frame_sent` is told how late each frame of a reply was sent, in seconds.
+    """
+
+    checkpoints: CheckpointWriter | None = None
+    tools: ToolRunner | None = None
+    context: ContextSource | None = None
+    observers: tuple[CallObserver, ...] = ()
+    on_frame_sent: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _TurnScored:
-    """The turn-end model's verdict on a pause."""
-
-    pause_id: int
-    completeness: float
+class _Nudge:
+    """Wakes a call that waits for its queue: something was left for it elsewhere."""
 
 
 class Call:
     """One conversation. A single task owns all state and reads one queue; helpers only post to it."""
 
-    def __init__(self, session_id: str, profile: Profile, engine: CallEngine, listener: Listener, clock: Clock) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        profile: Profile,
+        engine: CallEngine,
+        listener: Listener,
+        clock: Clock,
+        *,
+        services: CallServices | None = None,
+        owner: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+        resumed: ConversationState | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`resumed` is what was kept of the conversation that goes on; `wall_clock` counts since the epoch."""
         self.session_id = session_id
-        self._profile = profile
-        self._engine = engine
         self._listener = listener
         self._clock = clock
+        self._wall_clock = wall_clock
+        self._services = services or CallServices()
+        self._resumed = resumed
         self._started_at = clock.now()
-        self._session = Session(profile, lambda kind: f"{kind}_{secrets.token_hex(8)}")
-        self._voice = Voice(profile.playout.lead_ms, clock, self._send, self._post, self._spawn)
+        self.identity = CallIdentity(session_id, owner, wall_clock(), resumed is not None, dict(attributes or {}))
+        tools = () if self._services.tools is None else self._services.tools.tools
+        self._session = Session(profile, lambda kind: f"{kind}_{secrets.token_hex(8)}", gateway_tools=tools)
+        on_sent = self._services.on_frame_sent
+        self._voice = Voice(profile.playout.lead_ms, clock, self._send, self._post, self._spawn, on_sent=on_sent)
+        self._work = CallWork(
+            session_id,
+            profile,
+            engine,
+            voice=self._voice,
+            post=self._post,
+            settings=lambda: self._session.settings,
+        )
         self._inbox: asyncio.Queue[Any] = asyncio.Queue()
         self._emit: Emit | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -74,34 +97,59 @@ class Call:
         self._pause_id: int | None = None
         self._composing: dict[str, asyncio.Task[None]] = {}
         self._speaking: dict[str, asyncio.Task[None]] = {}
+        self._reminders: dict[str, list[asyncio.Task[None]]] = {}
         self._last_audio_at = 0.0
+        self._measures: Measures | None = None
+        self._broken_observers: list[CallObserver] = []
+
+    def apply(self, measures: Measures) -> None:
+        """Leave out what is to be left out at present, and no more. Never waits; the last word counts."""
+        self._measures = measures
+        if not self._inbox.full():
+            self._inbox.put_nowait(_Nudge())
 
     async def run(self, actions: asyncio.Queue[Any], emit: Emit) -> None:
         """Serve the call until `CallerLeft`. Results of the engine join `actions`."""
         self._inbox = actions
         self._emit = emit
-        log.info("call_started", session_id=self.session_id)
+        reason = "the call failed"
+        log.info("call_started", session_id=self.session_id, resumed=self.identity.resumed)
+        self._observe(lambda observer: observer.call_started(self.identity))
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                await self._serve()
+                await self._begin()
+                reason = await self._serve()
                 self._cancel_work()
         finally:
-            await self._forget()
+            self._observe(lambda observer: observer.call_ended(self.identity, reason))
+            await self._work.forget()
             log.info("call_ended", session_id=self.session_id, seconds=round(self._now(), 3))
 
-    async def _serve(self) -> None:
+    async def _begin(self) -> None:
+        if self._services.context is not None:
+            self._spawn(self._work.fetch_context(self._services.context, dict(self.identity.attributes)))
+        if self._resumed is not None:
+            commands = self._session.restore(self._resumed, self._now())
+            self._configure_listener()
+            for command in commands:
+                await self._carry_out(command)
+
+    async def _serve(self) -> str:
         while True:
+            if self._measures is not None:
+                measures, self._measures = self._measures, None
+                await self._step(told.MeasuresChanged(measures))
             entry = await self._inbox.get()
             await self._take(entry)
             if isinstance(entry, ev.CallerLeft):
-                return
+                return entry.reason
 
     async def _take(self, entry: Any) -> None:
         """Handle one entry of the queue."""
         match entry:
             case ev.AudioReceived():
                 await self._hear_audio(entry)
-            case _TurnScored(pause_id, completeness):
+            case TurnScored(pause_id, completeness):
                 await self._weigh(Evidence(pause_id, completeness, None))
             case ev.AudioCommitRequested():
                 await self._commit_audio(entry)
@@ -118,6 +166,8 @@ class Call:
                 await self._step(entry)
                 if hearing_id in self._pauses:
                     await self._weigh(Evidence(self._pauses.pop(hearing_id), None, text))
+            case _Nudge():
+                pass
             case _:
                 await self._step(entry)
 
@@ -138,6 +188,7 @@ class Call:
         """Tell the session what endpointing decided."""
         match decision:
             case endpointing.SpeechBegan(position_s):
+                self._spawn(self._work.wake())
                 await self._step(told.CallerBegan(position_s))
             case endpointing.Hesitated(pause_id):
                 self._pause_id = pause_id
@@ -181,19 +232,17 @@ class Call:
         match command:
             case do.Emit(event):
                 await self._send(event)
+                if isinstance(event, ev.ResponseEnded):
+                    self._drop_reminders(event.response_id)
             case do.Hear(hearing_id, final):
                 self._hear_turn(hearing_id, final=final)
             case do.HearPartial(item_id):
-                self._spawn(self._transcribe_partial(item_id))
+                self._spawn(self._work.transcribe_partial(item_id, self._listener.turn_audio()))
             case do.StopHearing(hearing_id):
                 self._pauses.pop(hearing_id, None)
                 _cancel(self._hearings.pop(hearing_id, None))
             case do.EndTurn():
                 self._listener.reset_turn()
-            case do.Compose(response_id):
-                self._composing[response_id] = self._spawn(self._compose(command))
-            case do.Speak(response_id):
-                self._speaking[response_id] = self._spawn(self._speak(command))
             case do.Release(response_id, item_id):
                 self._voice.release(response_id, item_id)
             case do.FinishPlayout(response_id):
@@ -204,113 +253,84 @@ class Call:
             case do.Abandon(response_id):
                 _cancel(self._composing.pop(response_id, None))
                 _cancel(self._speaking.pop(response_id, None))
+                self._drop_reminders(response_id)
                 self._voice.drop(response_id)
+            case do.Checkpoint():
+                self._keep()
+            case _:
+                self._begin_work(command)
+
+    def _begin_work(self, command: do.Compose | do.Speak | do.CallTool | do.Remind) -> None:
+        """Start what takes time and is answered through the queue."""
+        response_id = command.response_id
+        match command:
+            case do.Compose():
+                self._follow_up(self._composing, response_id, self._work.compose(command))
+            case do.Speak():
+                self._follow_up(self._speaking, response_id, self._work.speak(command))
+            case do.CallTool():
+                if self._services.tools is not None:
+                    self._spawn(self._work.call_tool(self._services.tools, command))
+            case do.Remind():
+                self._reminders.setdefault(response_id, []).append(self._spawn(self._work.remind(command)))
+
+    def _follow_up(self, tasks: dict[str, asyncio.Task[None]], key: str, work: Coroutine[Any, Any, None]) -> None:
+        """Start the present piece of work on a reply, and forget it once it is done."""
+        task = tasks[key] = self._spawn(work)
+
+        def forget(done: asyncio.Task[None]) -> None:
+            if tasks.get(key) is done:
+                del tasks[key]
+
+        task.add_done_callback(forget)
 
     def _hear_turn(self, hearing_id: int, *, final: bool) -> None:
         samples = self._listener.turn_audio()
         if not final and self._pause_id is not None:
             self._pauses[hearing_id] = self._pause_id
-            self._spawn(self._score_turn(self._pause_id, samples))
-        self._hearings[hearing_id] = self._spawn(self._transcribe(hearing_id, samples, final=final))
+            self._spawn(self._work.score_turn(self._pause_id, samples))
+        task = self._hearings[hearing_id] = self._spawn(self._work.transcribe(hearing_id, samples, final=final))
+        task.add_done_callback(lambda _: self._hearings.pop(hearing_id, None))
 
-    async def _transcribe(self, hearing_id: int, samples: Samples, *, final: bool) -> None:
-        priority = Priority.FINAL if final else Priority.SPECULATIVE
-        try:
-            transcript = await self._engine.transcriber.transcribe(
-                samples,
-                hotwords=self._session.settings.hotwords or None,
-                priority=priority,
-                timeout_s=self._profile.timeouts.stt_s,
-            )
-        except EngineError as error:
-            log.warning("transcription_failed", session_id=self.session_id, error=str(error))
-            await self._post(told.TurnNotTranscribed(hearing_id, str(error)))
-        else:
-            duration_s = len(samples) / MODEL_RATE_HZ
-            await self._post(told.TurnTranscribed(hearing_id, transcript.text, duration_s))
-        finally:
-            self._hearings.pop(hearing_id, None)
+    def _drop_reminders(self, response_id: str) -> None:
+        for task in self._reminders.pop(response_id, ()):
+            task.cancel()
 
-    async def _transcribe_partial(self, item_id: str) -> None:
-        text: str | None = None
+    def _keep(self) -> None:
+        writer = self._services.checkpoints
+        if writer is None:
+            return
         try:
-            transcript = await self._engine.transcriber.transcribe(
-                self._listener.turn_audio(),
-                hotwords=self._session.settings.hotwords or None,
-                priority=Priority.PARTIAL,
-                timeout_s=self._profile.timeouts.stt_s,
-            )
-            text = transcript.text
-        except EngineError as error:
-            # Partials are the first thing to go under load; the final transcript does not need them.
-            log.debug("partial_dropped", session_id=self.session_id, error=str(error))
-        await self._post(told.PartialTranscribed(item_id, text))
-
-    async def _score_turn(self, pause_id: int, samples: Samples) -> None:
-        try:
-            completeness = await self._engine.turn_detector.completeness(
-                samples, timeout_s=self._profile.timeouts.turn_s
-            )
-        except EngineError as error:
-            # Without a score the pause alone decides, later.
-            log.warning("turn_not_scored", session_id=self.session_id, error=str(error))
-        else:
-            await self._post(_TurnScored(pause_id, completeness))
-
-    async def _compose(self, command: do.Compose) -> None:
-        llm = self._profile.llm
-        request = ChatRequest(
-            session_id=self.session_id,
-            messages=command.messages,
-            max_tokens=command.max_tokens,
-            temperature=llm.temperature,
-            top_p=llm.top_p,
-            top_k=llm.top_k,
-            seed=llm.seed,
-            priority=Priority.SPECULATIVE if command.speculative else Priority.FINAL,
-        )
-        response_id = command.response_id
-        try:
-            pieces = self._engine.language_model.generate(request, timeout_s=self._profile.timeouts.llm_s)
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    await self._post(told.ReplyPiece(response_id, piece.text, piece.finish, piece.usage))
-        except EngineError as error:
-            log.warning("reply_failed", session_id=self.session_id, stage="llm", error=str(error))
-            await self._post(told.ReplyFailed(response_id, str(error)))
-
-    async def _speak(self, command: do.Speak) -> None:
-        response_id = command.response_id
-        try:
-            chunks = self._engine.synthesizer.synthesize(
-                command.text,
-                speed=self._session.settings.speed or 1.0,
-                priority=Priority.FINAL if command.clause == 0 else Priority.SPECULATIVE,
-                timeout_s=self._profile.timeouts.tts_s,
-            )
-            async with aclosing(chunks):
-                started = False
-                async for chunk in chunks:
-                    await self._voice.play(response_id, command.clause, command.text, chunk)
-                    if not started:
-                        started = True
-                        await self._post(told.ClauseStarted(response_id, command.clause))
-            await self._post(told.ClauseEnded(response_id, command.clause))
-        except EngineError as error:
-            log.warning("reply_failed", session_id=self.session_id, stage="tts", error=str(error))
-            await self._post(told.ReplyFailed(response_id, str(error)))
+            writer.save(self._session.state(self.session_id, self.identity.owner, self._wall_clock()))
+        except Exception:  # the edge of the store: a call goes on without being kept
+            log.exception("checkpoint_failed", session_id=self.session_id)
 
     # --- plumbing --------------------------------------------------------------------------------
 
     def _now(self) -> float:
         return self._clock.now() - self._started_at
 
-    async def _post(self, entry: SessionInput | _TurnScored) -> None:
+    async def _post(self, entry: Any) -> None:
         await self._inbox.put(entry)
 
     async def _send(self, event: ev.CallEvent) -> None:
         assert self._emit is not None
+        if not isinstance(event, ev.ReplyAudio):
+            at = self._now()
+            self._observe(lambda observer: observer.call_event(self.identity, event, at))
         await self._emit(event)
+
+    def _observe(self, show: Callable[[CallObserver], None]) -> None:
+        for observer in self._services.observers:
+            try:
+                show(observer)
+            except Exception as error:  # the edge of an observer: what it does must not hurt the call
+                # Traces are long, and an observer that failed once fails at every event.
+                first = observer not in self._broken_observers
+                if first:
+                    self._broken_observers.append(observer)
+                name = type(observer).__name__
+                log.error("observer_failed", observer=name, error=repr(error), exc_info=error if first else None)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._tasks is not None
@@ -323,12 +343,6 @@ class Call:
         self._voice.close()
         for task in self._running:
             task.cancel()
-
-    async def _forget(self) -> None:
-        try:
-            await self._engine.language_model.forget(self.session_id)
-        except EngineError as error:
-            log.debug("session_not_forgotten", session_id=self.session_id, error=str(error))
 
 
 def _cancel(task: asyncio.Task[None] | None) -> None:

@@ -1,6 +1,6 @@
 """The agent's voice in one call: a playout a reply, and what of each reply was heard."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,18 +17,23 @@ OUTPUT_HZ: Final = 24_000
 REMEMBERED_REPLIES: Final = 16
 """Replies whose words can still be looked up by time; clients truncate the latest."""
 
-Post = Callable[[told.PlayoutBegan | told.PlayoutDrained], Awaitable[None]]
+Post = Callable[[told.PlayoutBegan | told.ClauseSounding | told.PlayoutDrained], Awaitable[None]]
 Send = Callable[[ev.ReplyAudio], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class _Spoken:
-    """One reply's audio and words. `clause_offset_s` is where the clause being queued begins."""
+    """One reply's audio and words. `clause_offset_s` is where the clause being queued begins.
+
+    `to_sound` are clauses whose sound was not sent yet, with the seconds at which they begin.
+    """
 
     playout: Playout
     words: HeardMap = field(default_factory=HeardMap)
     clause: int = -1
     clause_offset_s: float = 0.0
+    to_sound: deque[tuple[int, float]] = field(default_factory=deque)
+    sent_s: float = 0.0
     item_id: str | None = None
     sending: bool = False
 
@@ -43,12 +48,16 @@ class Voice:
         send: Send,
         post: Post,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        *,
+        on_sent: Callable[[float], None] | None = None,
     ) -> None:
+        """`on_sent` is told how late each frame was sent, in seconds."""
         self._lead_ms = lead_ms
         self._clock = clock
         self._send = send
         self._post = post
         self._spawn = spawn
+        self._on_sent = on_sent
         self._spoken: dict[str, _Spoken] = {}
         self._words: OrderedDict[str, HeardMap] = OrderedDict()
 
@@ -58,6 +67,7 @@ class Voice:
         if clause != spoken.clause:
             spoken.clause = clause
             spoken.clause_offset_s = spoken.playout.audio_s
+            spoken.to_sound.append((clause, spoken.clause_offset_s))
         spoken.words.add(text, chunk.marks, spoken.clause_offset_s, duration_s(chunk.pcm, chunk.sample_rate))
         await spoken.playout.play(chunk.pcm, chunk.sample_rate)
 
@@ -109,7 +119,9 @@ class Voice:
             async def send(pcm: bytes) -> None:
                 await self._send_frame(response_id, pcm)
 
-            playout = Playout(send, output_rate=OUTPUT_HZ, lead_ms=self._lead_ms, clock=self._clock)
+            playout = Playout(
+                send, output_rate=OUTPUT_HZ, lead_ms=self._lead_ms, clock=self._clock, on_sent=self._on_sent
+            )
             spoken = self._spoken[response_id] = _Spoken(playout)
             self._spawn(playout.run())
         return spoken
@@ -121,4 +133,7 @@ class Voice:
         if not spoken.sending:
             spoken.sending = True
             await self._post(told.PlayoutBegan(response_id))
+        spoken.sent_s += duration_s(pcm, OUTPUT_HZ)
+        while spoken.to_sound and spoken.to_sound[0][1] < spoken.sent_s:
+            await self._post(told.ClauseSounding(response_id, spoken.to_sound.popleft()[0]))
         await self._send(ev.ReplyAudio(response_id, spoken.item_id, pcm, OUTPUT_HZ))

@@ -14,7 +14,10 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from voicectl.core.errors import ConfigError
-from voicectl.service.http import GatewayApp, Sessions
+from voicectl.service.access.tls import TlsFiles
+from voicectl.service.http.application import GatewayApp
+from voicectl.service.http.doorway import Doorway, HttpProtocol, ServerConfig, allow_open_files
+from voicectl.service.load.admission import Admission
 
 log = structlog.get_logger(__name__)
 
@@ -23,8 +26,12 @@ CLOSE_S: Final = 5.0
 """Time for calls to wind up after they were told to, and for connections to close after that."""
 LINGER_S: Final = 2.0
 """Time for a peer to read what it is still owed, after which its socket is dropped."""
+BACKLOG: Final = 256
+"""Connections that wait to be accepted; each round of the loop accepts as many at once."""
 OVERSIZE_FACTOR: Final = 2
 """Messages up to this many times the limit are still read, so that they get an `error` and not a close."""
+_REFUSED_UPGRADE: Final = "ASGI callable returned without completing handshake."
+"""uvicorn's complaint about each upgrade that was refused with a status, which is logged with its reason already."""
 
 
 class _WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -41,6 +48,8 @@ class _UvicornLog(logging.Handler):
     """Passes uvicorn's own warnings to our log; a client's fault comes without a traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == _REFUSED_UPGRADE:
+            return
         failure = record.exc_info[1] if record.exc_info else None
         if failure is None or isinstance(failure, UnicodeDecodeError):
             log.warning("http_server_warned", message=record.getMessage(), cause=str(failure) if failure else None)
@@ -52,11 +61,19 @@ class _Server(uvicorn.Server):
     """uvicorn without its signal handling: it drains the calls before it closes connections."""
 
     def __init__(
-        self, config: uvicorn.Config, sessions: Sessions, on_started: Callable[[], None], drain_s: float
+        self,
+        config: ServerConfig,
+        admission: Admission,
+        *,
+        on_started: Callable[[], None],
+        on_draining: Callable[[], None],
+        drain_s: float,
     ) -> None:
         super().__init__(config)
-        self._sessions = sessions
+        self._config = config
+        self._admission = admission
         self._on_started = on_started
+        self._on_draining = on_draining
         self._drain_s = drain_s
 
     @contextlib.contextmanager
@@ -65,22 +82,39 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept, then say so."""
-        await super().startup(sockets)
+        """Start to accept, then say so. uvicorn's own start knows no limit for a TLS handshake."""
+        config = self._config
+        await self.lifespan.startup()
+
+        def connection() -> asyncio.Protocol:
+            return HttpProtocol(config, self.server_state, self.lifespan.state)
+
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                connection,
+                sock=listener,
+                ssl=config.ssl,
+                ssl_handshake_timeout=config.doorway.handshake_s if config.ssl else None,
+                backlog=config.backlog,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, let calls end by themselves for a while, end the others, and close."""
-        self._sessions.draining = True
+        self._admission.draining = True
+        self._on_draining()
         for server in self.servers:
             server.close()
-        if len(self._sessions):
-            log.info("drain_started", sessions=len(self._sessions), drain_s=self._drain_s)
+        if len(self._admission):
+            log.info("drain_started", sessions=len(self._admission), drain_s=self._drain_s)
             if not await self._emptied(self._drain_s):
-                log.warning("drain_expired", sessions=len(self._sessions))
-        self._sessions.closing.set()
+                log.warning("drain_expired", sessions=len(self._admission))
+        self._admission.closing.set()
         if not await self._emptied(CLOSE_S):
-            log.error("sessions_left", sessions=len(self._sessions))
+            log.error("sessions_left", sessions=len(self._admission))
         await super().shutdown(sockets)
 
     async def abort(self) -> None:
@@ -97,7 +131,7 @@ class _Server(uvicorn.Server):
     async def _emptied(self, within_s: float) -> bool:
         try:
             async with asyncio.timeout(within_s):
-                await self._sessions.wait_empty()
+                await self._admission.wait_empty()
         except TimeoutError:
             return False
         return True
@@ -110,49 +144,69 @@ async def serve(
     *,
     on_started: Callable[[str], None],
     drain_s: float,
+    on_draining: Callable[[], None] = lambda: None,
     stop: asyncio.Event | None = None,
+    tls: TlsFiles | None = None,
 ) -> None:
     """Serve `app` until it is told to stop, then drain its calls for up to `drain_s` seconds.
 
     Without `stop`, SIGTERM and SIGINT stop it and a second SIGINT ends all calls at once; with it,
     signals are the caller's business. `on_started` gets the URL, with the port that was chosen where
-    `port` is 0. The application's lifespan is not run. Raises ConfigError when the address cannot be
-    listened on.
+    `port` is 0; `on_draining` is called when it begins to stop. Both are called on the event loop and must
+    not wait. Files of keys and of `tls` are followed meanwhile. The application's lifespan is not run.
+    Raises ConfigError when the address cannot be listened on.
     """
+    allow_open_files(app.profile.server.max_connections)
     listener = bind(host, port)
-    url = _url(host, listener)
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws=_WebSocketProtocol,
-        # A voice frame is small and base64: compressing it costs more time than it saves on the wire.
-        ws_per_message_deflate=False,
-        ws_max_size=OVERSIZE_FACTOR * app.max_message_bytes,
-        ws_ping_interval=PING_S,
-        ws_ping_timeout=PING_S,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=int(CLOSE_S),
+    url = _url(host, listener, secure=tls is not None)
+    server = _Server(
+        _config(app, tls),
+        app.admission,
+        on_started=lambda: on_started(url),
+        on_draining=on_draining,
+        drain_s=drain_s,
     )
-    server = _Server(config, app.sessions, lambda: on_started(url), drain_s)
     stopping = stop or asyncio.Event()
     with contextlib.ExitStack() as stack:
         stack.callback(listener.close)
         stack.enter_context(_uvicorn_logging())
         if stop is None:
-            stack.enter_context(_signals(stopping, app.sessions))
+            stack.enter_context(_signals(stopping, app.admission))
         async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(_stop_on(stopping, server))
+            watchers = [group.create_task(_stop_on(stopping, server)), group.create_task(app.watch_access())]
+            if tls is not None:
+                watchers.append(group.create_task(tls.watch()))
             try:
                 await server.serve(sockets=[listener])
             except asyncio.CancelledError:
                 await server.abort()
                 raise
             finally:
-                watcher.cancel()
+                for watcher in watchers:
+                    watcher.cancel()
+
+
+def _config(app: GatewayApp, tls: TlsFiles | None) -> ServerConfig:
+    limits = app.profile.server
+    return ServerConfig(
+        app,
+        Doorway(limits.max_connections, limits.handshake_s),
+        http=HttpProtocol,
+        ws=_WebSocketProtocol,
+        # A voice frame is small and base64: compressing it costs more time than it saves on the wire.
+        ws_per_message_deflate=False,
+        ws_max_size=OVERSIZE_FACTOR * limits.max_message_bytes,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls.context,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=int(CLOSE_S),
+    )
 
 
 async def _stop_on(stopping: asyncio.Event, server: uvicorn.Server) -> None:
@@ -161,12 +215,12 @@ async def _stop_on(stopping: asyncio.Event, server: uvicorn.Server) -> None:
 
 
 @contextlib.contextmanager
-def _signals(stopping: asyncio.Event, sessions: Sessions) -> Generator[None, None, None]:
+def _signals(stopping: asyncio.Event, admission: Admission) -> Generator[None, None, None]:
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
         if stopping.is_set():
-            sessions.closing.set()
+            admission.closing.set()
         stopping.set()
 
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
@@ -222,6 +276,7 @@ def _refused(host: str, port: int, error: OSError) -> ConfigError:
     )
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def _url(host: str, listener: socket.socket, *, secure: bool) -> str:
+    scheme = "https" if secure else "http"
     port = listener.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
