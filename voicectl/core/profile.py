@@ -44,10 +44,35 @@ class Profile(Section):
 
     @model_validator(mode="after")
     def _every_stage_is_placed_once(self) -> "Profile":
-        placed = [stage for worker in self.workers for stage in worker.stages]
+        placed = [stage for worker in self.workers if not worker.fallback for stage in worker.stages]
         if sorted(placed) != ["llm", "stt", "tts", "turn"]:
             raise ValueError(f"workers must place stt, llm, tts and turn once each, not {placed}")
+        stand_ins = [stage for worker in self.workers if worker.fallback for stage in worker.stages]
+        if len(set(stand_ins)) != len(stand_ins):
+            raise ValueError(f"fallback workers may place a stage once, not {stand_ins}")
         names = [worker.name for worker in self.workers]
         if len(set(names)) != len(names):
             raise ValueError(f"worker names must differ, not {names}")
         return self
+
+    @model_validator(mode="after")
+    def _other_models_are_for_fallbacks(self) -> "Profile":
+        for worker in self.workers:
+            if worker.models and not worker.fallback:
+                raise ValueError(f"worker {worker.name} is no fallback: name its models in the section models")
+            strays = sorted(set(worker.models) - set(worker.stages))
+            if strays:
+                raise ValueError(f"worker {worker.name} names models of {', '.join(strays)}, which it does not host")
+        return self
+
+    def model_names(self) -> dict[str, str]:
+        """Return the models that run, by role: a stage, "vad", or "fallback.STAGE" where a fallback has its own."""
+        names: dict[str, str] = self.models.model_dump()
+        for worker in self.workers:
+            names |= {fallback_role(stage): name for stage, name in worker.models.items()}
+        return names
+
+
+def fallback_role(stage: str) -> str:
+    """Return the role of a stage's fallback model."""
+    return f"fallback.{stage}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Final
 
@@ -32,6 +33,9 @@ GRACE_S: Final = 0.25
 MAX_PIECES: Final = 2_048
 """Pieces of a stream that wait for their reader; then the request is cancelled."""
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
+UNREAD_S: Final = 0.25
+"""How long a request is offered to a worker that takes none."""
+SEND_AGAIN_S: Final = 0.01
 
 _ERRORS: Final[dict[FailureKind, type[EngineError]]] = {
     "cancelled": RequestCancelled,
@@ -44,6 +48,10 @@ Send = Callable[[bytes], bool]
 """Hands a frame to the worker without waiting; False when too many wait already."""
 
 log = structlog.get_logger(__name__)
+
+
+class WorkerUnavailable(EngineError):
+    """The worker is away for longer than a request waits for it."""
 
 
 class _Exchange:
@@ -82,13 +90,14 @@ class _Exchange:
 class WorkerClient:
     """Requests of this process to one worker, which may come and go.
 
-    A request waits for a worker that is starting, and fails at once when its worker dies, when its
-    time is up though the worker is silent, or when more than `max_requests` are open.
+    A request waits up to `max_wait_s` for a worker that is starting, and fails at once when its worker
+    dies, when its time is up though the worker is silent, or when more than `max_requests` are open.
     """
 
-    def __init__(self, name: str, *, max_requests: int) -> None:
+    def __init__(self, name: str, *, max_requests: int, max_wait_s: float = math.inf) -> None:
         self._name = name
         self._max_requests = max_requests
+        self._max_wait_s = max_wait_s
         self._send: Send | None = None
         self._refusal: EngineError | None = None
         # Set while a request need not wait: the worker is ready, or there will be none.
@@ -98,6 +107,11 @@ class WorkerClient:
         self._last_id = 0
 
     # --- for who asks ------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of the worker."""
+        return self._name
 
     @property
     def ready(self) -> bool:
@@ -118,7 +132,7 @@ class WorkerClient:
     async def call(self, body: Body, *, priority: Priority = Priority.FINAL, timeout_s: float) -> ReplyBody:
         """Return the reply to a request that has one. Cancelling the call cancels the request.
 
-        Raises WorkerDied, DeadlineExceeded, RequestRejected, RequestCancelled or EngineError.
+        Raises WorkerDied, WorkerUnavailable, DeadlineExceeded, RequestRejected, RequestCancelled or EngineError.
         """
         async with contextlib.aclosing(self.stream(body, priority=priority, timeout_s=timeout_s)) as replies:
             async for reply in replies:
@@ -134,8 +148,7 @@ class WorkerClient:
         """
         deadline_at = asyncio.get_running_loop().time() + timeout_s
         with self._counted():
-            send = await self._sender(deadline_at, timeout_s)
-            exchange = self._begin(send, body, priority, deadline_at)
+            exchange = await self._begin(body, priority, deadline_at, timeout_s)
             guard = asyncio.get_running_loop().call_at(deadline_at + GRACE_S, self._expire, exchange, timeout_s)
             try:
                 while True:
@@ -152,6 +165,7 @@ class WorkerClient:
     def attach(self, send: Send) -> None:
         """Send requests from now on: the worker is ready."""
         self._send = send
+        self._refusal = None
         self._decided.set()
 
     def detach(self, reason: str) -> None:
@@ -162,7 +176,7 @@ class WorkerClient:
         self._fail_open(lambda: WorkerDied(reason))
 
     def refuse(self, error: EngineError) -> None:
-        """Fail what is open and every later request: there will be no worker again."""
+        """Fail what is open and every later request, until a worker is attached again."""
         self._send = None
         self._refusal = error
         self._fail_open(lambda: _copy(error))
@@ -192,31 +206,34 @@ class WorkerClient:
             self._num_open -= 1
 
     async def _sender(self, deadline_at: float, timeout_s: float) -> Send:
+        give_up_at = min(deadline_at, asyncio.get_running_loop().time() + self._max_wait_s)
         while self._send is None:
             if self._refusal is not None:
                 raise _copy(self._refusal)
             try:
-                async with asyncio.timeout_at(deadline_at):
+                async with asyncio.timeout_at(give_up_at):
                     await self._decided.wait()
             except TimeoutError:
+                if give_up_at < deadline_at:
+                    raise WorkerUnavailable(f"worker {self._name} is away for {self._max_wait_s:.1f} s") from None
                 raise DeadlineExceeded(f"worker {self._name} was not ready within {timeout_s:.2f} s") from None
         return self._send
 
-    def _begin(self, send: Send, body: Body, priority: Priority, deadline_at: float) -> _Exchange:
-        self._last_id += 1
-        remaining_s = deadline_at - asyncio.get_running_loop().time()
-        try:
-            frame = encode(Request(self._last_id, int(priority), remaining_s, body))
-        except (TypeError, ValueError, OverflowError) as error:
-            # For example half a surrogate pair in a text, or a number beyond 64 bits.
-            raise RequestRejected(f"{type(body).__name__} cannot be sent: {error}") from error
-        if len(frame) > MAX_FRAME_BYTES:
-            raise RequestRejected(f"a request of {len(frame)} bytes is too long; the limit is {MAX_FRAME_BYTES}")
-        if not send(frame):
-            raise RequestRejected(f"worker {self._name} does not read its requests")
-        exchange = _Exchange(self._last_id, send)
-        self._open[exchange.request_id] = exchange
-        return exchange
+    async def _begin(self, body: Body, priority: Priority, deadline_at: float, timeout_s: float) -> _Exchange:
+        give_up_at: float | None = None
+        while True:
+            send = await self._sender(deadline_at, timeout_s)
+            self._last_id += 1
+            now = asyncio.get_running_loop().time()
+            if send(_frame(self._last_id, body, priority, deadline_at - now)):
+                exchange = _Exchange(self._last_id, send)
+                self._open[exchange.request_id] = exchange
+                return exchange
+            # It has ended, of which the supervisor will hear at once, or it is stuck.
+            give_up_at = now + UNREAD_S if give_up_at is None else give_up_at
+            if now >= give_up_at:
+                raise RequestRejected(f"worker {self._name} does not read its requests")
+            await asyncio.sleep(SEND_AGAIN_S)
 
     def _end(self, exchange: _Exchange) -> None:
         self._open.pop(exchange.request_id, None)
@@ -238,6 +255,17 @@ class WorkerClient:
         for exchange in self._open.values():
             if not exchange.ended:
                 exchange.fail(error())
+
+
+def _frame(request_id: int, body: Body, priority: Priority, timeout_s: float) -> bytes:
+    try:
+        frame = encode(Request(request_id, int(priority), timeout_s, body))
+    except (TypeError, ValueError, OverflowError) as error:
+        # For example half a surrogate pair in a text, or a number beyond 64 bits.
+        raise RequestRejected(f"{type(body).__name__} cannot be sent: {error}") from error
+    if len(frame) > MAX_FRAME_BYTES:
+        raise RequestRejected(f"a request of {len(frame)} bytes is too long; the limit is {MAX_FRAME_BYTES}")
+    return frame
 
 
 def _copy(error: EngineError) -> EngineError:

@@ -13,15 +13,19 @@ from typing import Final, Self, get_args
 import msgspec
 import zmq
 
+from voicectl.core.clock import MonotonicClock
 from voicectl.core.errors import EngineError
 from voicectl.core.ports import LanguageModel, Synthesizer, Transcriber, TurnDetector
-from voicectl.core.profile import Profile
+from voicectl.core.profile import Profile, fallback_role
 from voicectl.core.sections.hardware import Stage, Worker
-from voicectl.engine.adapters import EngineLanguageModel, EngineSynthesizer, EngineTranscriber, EngineTurnDetector
 from voicectl.engine.channel import ZmqContext
 from voicectl.engine.client import WorkerClient
+from voicectl.engine.health import EngineHealth
 from voicectl.engine.launch import WorkerSetup, setup_line, with_stages, worker_environment
+from voicectl.engine.probing import Prober
+from voicectl.engine.restarts import RestartPolicy
 from voicectl.engine.sockets import socket_folder
+from voicectl.engine.stageports import StagePorts
 from voicectl.engine.supervisor import Patience, Supervisor, WorkerPlan, WorkerStartFailed, WorkerState
 
 ALL_STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
@@ -33,19 +37,23 @@ REQUESTS_A_STAGE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What tests and tools change: the program of a worker, its patience, its log level, the sockets' folder."""
+    """What tests and tools change: the program of a worker, its patience, its log level, the sockets' folder.
+
+    Without `standby`, no spare processes and no phrases are kept ready, as for a single question.
+    """
 
     command: Sequence[str] = WORKER_COMMAND
     patience: Patience | None = None
     log_level: str = "info"
     runtime_folder: Path | None = None
+    standby: bool = True
 
 
 class Engine:
     """The models of a profile in their worker processes, as an async context manager.
 
-    `model_roots` are the verified folders by stage. With `stages`, only those are started. Start and
-    close it in the same task.
+    `model_roots` are the verified folders by role, as `Profile.model_names` has them. With `stages`, only
+    those are started. Start and close it in the same task.
     """
 
     def __init__(
@@ -63,9 +71,15 @@ class Engine:
         self._workers = [worker for worker in placed if worker is not None]
         depth = profile.server.queue_depth + profile.server.max_sessions
         self._clients = {
-            worker.name: WorkerClient(worker.name, max_requests=REQUESTS_A_STAGE * depth * len(worker.stages))
+            worker.name: WorkerClient(
+                worker.name,
+                max_requests=REQUESTS_A_STAGE * depth * len(worker.stages),
+                max_wait_s=profile.breakers.worker_wait_s,
+            )
             for worker in self._workers
         }
+        self._clock = MonotonicClock()
+        self._ports = StagePorts(profile, self._workers, self._clients, self._clock)
         self._supervisors: dict[str, Supervisor] = {}
         self._runs: list[asyncio.Task[None]] = []
         self._group: asyncio.TaskGroup | None = None
@@ -91,11 +105,22 @@ class Engine:
         folder = self._resources.enter_context(socket_folder(self._options.runtime_folder))
         context: ZmqContext = zmq.Context()
         self._resources.callback(context.destroy, linger=0)
-        patience = self._options.patience or Patience(start_s=self._profile.timeouts.worker_start_s)
+        patience = self._options.patience or Patience(
+            start_s=self._profile.timeouts.worker_start_s,
+            restarts=RestartPolicy(retry_start_s=self._profile.breakers.retry_start_s),
+        )
         self._group = await asyncio.TaskGroup().__aenter__()
         for index, worker in enumerate(self._workers):
             plan = self._plan(worker, stem=str(index))
-            supervisor = Supervisor(plan, self._clients[worker.name], context, folder, patience)
+            supervisor = Supervisor(
+                plan,
+                self._clients[worker.name],
+                context,
+                folder,
+                patience,
+                spare=worker.spare if self._options.standby else "none",
+                fallback=worker.fallback,
+            )
             self._supervisors[worker.name] = supervisor
             self._runs.append(self._group.create_task(supervisor.run(), name=f"supervise {worker.name}"))
         try:
@@ -103,6 +128,10 @@ class Engine:
         except BaseException:
             await self.close()
             raise
+        prober = Prober(self._ports.probes, self._clock)
+        self._runs.append(self._group.create_task(prober.run(), name="probe stages"))
+        if self._options.standby:
+            self._runs.append(self._group.create_task(self._ports.prepare_phrases(), name="prepare phrases"))
 
     async def close(self) -> None:
         """Stop all workers and remove what they used; requests in flight are cancelled. May be called again."""
@@ -119,43 +148,47 @@ class Engine:
     @property
     def transcriber(self) -> Transcriber:
         """Speech to text."""
-        return EngineTranscriber(self._client("stt"))
+        return self._ports.transcriber
 
     @property
     def turn_detector(self) -> TurnDetector:
         """End of turn by sound."""
-        return EngineTurnDetector(self._client("turn"))
+        return self._ports.turn_detector
 
     @property
     def language_model(self) -> LanguageModel:
         """Text to text."""
-        return EngineLanguageModel(self._client("llm"))
+        return self._ports.language_model
 
     @property
     def synthesizer(self) -> Synthesizer:
         """Text to speech."""
-        return EngineSynthesizer(self._client("tts"))
+        return self._ports.synthesizer
 
     def states(self) -> dict[str, WorkerState]:
         """Return how each worker is, by name; empty before the start."""
         return {name: supervisor.state() for name, supervisor in self._supervisors.items()}
 
-    def _client(self, stage: Stage) -> WorkerClient:
-        for worker in self._workers:
-            if stage in worker.stages:
-                return self._clients[worker.name]
-        raise EngineError(f"this engine runs without the {stage} stage")
+    def health(self) -> EngineHealth:
+        """Return how each stage is: whether it answers, its breakers, its load."""
+        return self._ports.health(self.states())
+
+    def prefer_fallbacks(self, wanted: bool) -> None:
+        """Send requests to the fallback workers first, where there are any: `Measures.smaller_model`."""
+        self._ports.prefer_fallbacks(wanted)
 
     def _check_roots(self) -> None:
-        missing = [stage for worker in self._workers for stage in worker.stages if stage not in self._model_roots]
+        roles = [_role(worker, stage) for worker in self._workers for stage in worker.stages]
+        missing = [role for role in roles if role not in self._model_roots]
         if missing:
             raise EngineError(f"no model folder was given for {', '.join(missing)}")
 
     def _plan(self, worker: Worker, *, stem: str) -> WorkerPlan:
+        models = self._profile.models.model_copy(update={str(stage): name for stage, name in worker.models.items()})
         blank = WorkerSetup(
-            profile=self._profile.model_dump(mode="json"),
+            profile=self._profile.model_copy(update={"models": models}).model_dump(mode="json"),
             worker=worker.model_dump(mode="json"),
-            model_roots={stage: str(self._model_roots[stage].absolute()) for stage in worker.stages},
+            model_roots={stage: str(self._model_roots[_role(worker, stage)].absolute()) for stage in worker.stages},
             address="",
             gateway_pid=os.getpid(),
             log_level=self._options.log_level,
@@ -165,7 +198,7 @@ class Engine:
             stages=worker.stages,
             command=tuple(self._options.command),
             environment=worker_environment(self._profile, worker, os.environ),
-            setup=lambda address: setup_line(msgspec.structs.replace(blank, address=address)),
+            setup=lambda address, held: setup_line(msgspec.structs.replace(blank, address=address, held=held)),
             socket_stem=stem,
         )
 
@@ -182,6 +215,10 @@ class Engine:
                 f"worker {', '.join(late)} was not ready within {start_s:.1f} s",
                 hint="raise timeouts.worker_start_s of the profile, or see the log for what takes so long",
             ) from None
+
+
+def _role(worker: Worker, stage: Stage) -> str:
+    return fallback_role(stage) if stage in worker.models else stage
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -9,12 +9,15 @@ from voicectl.core.profile import Profile
 from voicectl.core.sections.hardware import Stage, Worker
 
 MAX_SETUP_BYTES: Final = 1_000_000
+GO_LINE: Final = b"go\n"
+"""What a held worker waits for."""
 
 
 class WorkerSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The first line of a worker's stdin, as JSON; nothing secret or long stands on its command line.
 
-    `model_roots` are the verified folders by stage; `gateway_pid` is the process it must not outlive.
+    `model_roots` are the verified folders by stage; `gateway_pid` is the process it must not outlive. A
+    held worker gets itself ready to load, then waits for `GO_LINE`.
     """
 
     profile: dict[str, Any]
@@ -23,6 +26,7 @@ class WorkerSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: str
     gateway_pid: int
     log_level: str
+    held: bool = False
 
 
 def setup_line(setup: WorkerSetup) -> bytes:
@@ -52,4 +56,5 @@ def worker_environment(profile: Profile, worker: Worker, environment: Mapping[st
 def with_stages(worker: Worker, wanted: tuple[Stage, ...]) -> Worker | None:
     """Return the worker with only the wanted ones of its stages; None when none is left."""
     stages = tuple(stage for stage in worker.stages if stage in wanted)
-    return worker.model_copy(update={"stages": stages}) if stages else None
+    models = {stage: name for stage, name in worker.models.items() if stage in stages}
+    return worker.model_copy(update={"stages": stages, "models": models}) if stages else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry
 
@@ -60,4 +60,13 @@ class StageRuntime(Protocol):
 
     def close(self) -> None:
         """Stop all threads; running jobs answer `Failed("cancelled")`. May block up to a second."""
+        ...
+
+
+@runtime_checkable
+class MayBreak(Protocol):
+    """A stage that can get into a state in which only another process helps."""
+
+    def broken(self) -> str | None:
+        """Return why the stage cannot go on, None while it can. The worker then ends and is replaced."""
         ...

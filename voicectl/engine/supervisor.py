@@ -1,45 +1,44 @@
-"""Keeps one worker process alive: starts it, watches its heart, starts it again, and says how it is."""
+"""Keeps one worker alive: starts it, watches its heart, replaces it, holds a spare, and says how it is."""
 
 import asyncio
-import signal
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import structlog
+import zmq
 
 from voicectl.core.clock import MonotonicClock
 from voicectl.core.errors import EngineError, RequestCancelled
 from voicectl.core.sections.hardware import Stage
-from voicectl.engine.channel import Channel, ZmqContext
-from voicectl.engine.child import Child, exit_text
+from voicectl.engine.channel import ZmqContext
 from voicectl.engine.client import WorkerClient
-from voicectl.engine.messages import (
-    MalformedMessage,
-    Ping,
-    Pong,
-    Ready,
-    Reply,
-    StartFailed,
-    decode_from_worker,
-    encode,
-)
-from voicectl.engine.restarts import Life, RestartPolicy, restart_delay_s
+from voicectl.engine.messages import MetricFamily, Reply, StartFailed
+from voicectl.engine.restarts import Life, next_restart
 from voicectl.engine.workerlog import WorkerLog
+from voicectl.engine.workerprocess import Patience, WorkerPlan, WorkerProcess
+
+__all__ = ["Patience", "Spare", "State", "Supervisor", "WorkerPlan", "WorkerStartFailed", "WorkerState"]
 
 State = Literal["starting", "ready", "restarting", "failed", "stopped"]
+Spare = Literal["none", "started", "loaded"]
 
 KEPT_LIVES: Final = 16
 TOLD_LINES: Final = 5
+MAX_LOST_SPARES: Final = 3
+"""A spare that dies so often before it is needed is done without until the next restart."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """How a worker is. `restarts` counts its starts after the first, `queued` its open requests."""
+    """How a worker is. `restarts` counts its starts after the first, `queued` its open requests.
+
+    `last_exit` says how it ended last, `metrics` is what it measured a second ago, `spare` tells whether
+    another process waits to take its place, `fallback` whether it only stands in for another worker.
+    """
 
     name: str
     stages: tuple[Stage, ...]
@@ -47,29 +46,10 @@ class WorkerState:
     pid: int | None
     restarts: int
     queued: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPlan:
-    """How to start a worker. `setup` makes the first line of its stdin from the address to connect to."""
-
-    name: str
-    stages: tuple[Stage, ...]
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
-    setup: Callable[[str], bytes]
-    socket_stem: str
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the supervisor waits: for a start, for pongs, and for a worker that was told to end."""
-
-    start_s: float = 60.0
-    ping_interval_s: float = 1.0
-    max_unanswered_pings: int = 5
-    stop_s: float = 3.0
-    restarts: RestartPolicy = field(default_factory=RestartPolicy)
+    metrics: tuple[MetricFamily, ...] = ()
+    last_exit: str | None = None
+    spare: bool = False
+    fallback: bool = False
 
 
 class WorkerStartFailed(EngineError):
@@ -81,179 +61,216 @@ class WorkerStartFailed(EngineError):
 
 
 class Supervisor:
-    """Owns the process of one worker, and tells its client when to send."""
+    """Owns the processes of one worker, and tells its client when to send."""
 
     def __init__(
-        self, plan: WorkerPlan, client: WorkerClient, context: ZmqContext, folder: Path, patience: Patience
+        self,
+        plan: WorkerPlan,
+        client: WorkerClient,
+        context: ZmqContext,
+        folder: Path,
+        patience: Patience,
+        *,
+        spare: Spare = "none",
+        fallback: bool = False,
     ) -> None:
         self._plan = plan
         self._client = client
         self._context = context
         self._folder = folder
         self._patience = patience
+        self._spare_kind = spare
+        self._fallback = fallback
         self._clock = MonotonicClock()
         self._log = log.bind(worker=plan.name)
         self._worker_log = WorkerLog(plan.name)
         self._state: State = "starting"
-        self._child: Child | None = None
+        self._process: WorkerProcess | None = None
+        self._spare: WorkerProcess | None = None
+        self._num_lost_spares = 0
         self._lives: deque[Life] = deque(maxlen=KEPT_LIVES)
         self._num_lives = 0
+        self._num_sockets = 0
         self._was_ready = False
-        self._last_cause = ""
-        # Of the present life:
-        self._channel: Channel | None = None
-        self._ready = asyncio.Event()
-        self._ready_at: float | None = None
-        self._start_failed: StartFailed | None = None
-        self._answered_ping = 0
-        self._killed_because: str | None = None
+        self._last_exit: str | None = None
 
     def state(self) -> WorkerState:
         """Return how the worker is now."""
+        process, spare = self._process, self._spare
         return WorkerState(
             name=self._plan.name,
             stages=self._plan.stages,
             state=self._state,
-            pid=None if self._child is None else self._child.pid,
+            pid=None if process is None else process.pid,
             restarts=max(0, self._num_lives - 1),
             queued=self._client.num_open,
+            metrics=() if process is None else process.metrics,
+            last_exit=self._last_exit,
+            spare=spare is not None and not spare.ended,
+            fallback=self._fallback,
         )
 
     async def run(self) -> None:
-        """Keep the worker alive until cancelled, or until it cannot be started."""
+        """Keep the worker alive until cancelled, or until it turns out that it cannot be started at all."""
         try:
-            while True:
-                self._lives.append(await self._live())
-                delay_s = restart_delay_s(list(self._lives), self._patience.restarts)
-                if delay_s is None or self._tells_why():
-                    self._fail(self._failure())
-                    return
-                self._state = "restarting"
-                self._log.warning("worker_restarting", delay_s=delay_s, restarts=self._num_lives)
-                await asyncio.sleep(delay_s)
+            await self._keep_alive()
         except Exception as error:
             log.exception("supervisor_failed", worker=self._plan.name)
             self._fail(WorkerStartFailed(f"worker {self._plan.name}: {type(error).__name__}: {error}"))
         finally:
+            if self._spare is not None:
+                await self._spare.end(self._patience.stop_s)
             if self._state != "failed":
                 self._state = "stopped"
                 self._refuse_all()
 
+    async def _keep_alive(self) -> None:
+        while True:
+            told = await self._run_once()
+            restart = next_restart(list(self._lives), self._patience.restarts)
+            if restart.failed or (told is not None and not self._was_ready):
+                self._fail(self._failure(told))
+                if not self._was_ready:
+                    # It never worked, or said at its very first start why it cannot: it would say so again.
+                    return
+            elif self._state != "failed":
+                self._state = "restarting"
+            self._log.warning("worker_restarting", delay_s=restart.delay_s, restarts=self._num_lives)
+            await asyncio.sleep(restart.delay_s)
+
     # --- one life ----------------------------------------------------------------------------
 
-    async def _live(self) -> Life:
-        """Run the process from its start to its end, whoever ends it."""
-        self._num_lives += 1
-        self._ready.clear()
-        self._ready_at = self._start_failed = self._killed_because = None
-        self._answered_ping = 0
-        started_at = self._clock.now()
-        # A socket of its own a life: nothing that was meant for a dead worker reaches its successor.
-        path = self._folder / f"{self._plan.socket_stem}-{self._num_lives}.sock"
-        address = f"ipc://{path}"
-        self._channel = Channel.bound(self._context, address, self._receive)
+    async def _run_once(self) -> StartFailed | None:
+        """Run a process to its end; return what it said when it could not start."""
+        begun_at = self._clock.now()
         try:
-            self._child = await Child.spawn(self._plan.command, self._plan.environment, self._worker_log.take)
-            try:
-                await self._accompany(self._child, address)
-            except asyncio.CancelledError:
-                self._refuse_all()
+            process = await self._next_process()
+        except (OSError, zmq.ZMQError) as error:
+            if not self._was_ready:
                 raise
-            finally:
-                self._client.detach(f"worker {self._plan.name} {self._cause()}")
-                if not await self._child.end(self._patience.stop_s):
-                    self._log.warning("worker_not_stopped", waited_s=self._patience.stop_s)
+            # The host is short of something, which may pass.
+            self._last_exit = f"could not be started: {error}"
+            self._lives.append(Life(begun_at, None, self._clock.now()))
+            return None
+        try:
+            await self._live(process)
         finally:
-            self._child = None
-            self._channel.close()
-            path.unlink(missing_ok=True)
-        return Life(started_at, self._ready_at, self._clock.now())
+            self._process = None
+        self._lives.append(process.life())
+        return process.start_failed
 
-    async def _accompany(self, child: Child, address: str) -> None:
-        """Return when the process has ended, after its requests failed and its last lines were read."""
+    async def _next_process(self) -> WorkerProcess:
+        """Return the spare, or a new process."""
+        self._num_lives += 1
+        self._num_lost_spares = 0
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            if not spare.ended:
+                spare.go()
+                return spare
+            await spare.end(self._patience.stop_s)
+        process = self._new(held=False)
+        await process.start(self._context)
+        return process
+
+    def _new(self, *, held: bool) -> WorkerProcess:
+        self._num_sockets += 1
+        path = self._folder / f"{self._plan.socket_stem}-{self._num_sockets}.sock"
+
+        def accept(reply: Reply) -> None:
+            # A process that was replaced while it still spoke has nothing to say any more.
+            if self._process is process:
+                self._client.accept(reply)
+
+        process = WorkerProcess(self._plan, path, self._worker_log.take, accept, held=held)
+        return process
+
+    async def _live(self, process: WorkerProcess) -> None:
+        """Accompany a process to its end, whoever ends it."""
+        self._process = process
+        try:
+            await self._accompany(process)
+        except asyncio.CancelledError:
+            self._refuse_all()
+            raise
+        finally:
+            self._client.detach(f"worker {self._plan.name} {process.cause()}")
+            await process.end(self._patience.stop_s)
+
+    async def _accompany(self, process: WorkerProcess) -> None:
+        """Return when the process has ended, after its requests failed."""
         async with asyncio.TaskGroup() as group:
-            watch = group.create_task(self._watch(child, address))
-            await child.wait()
-            self._client.detach(f"worker {self._plan.name} {self._cause()}")
+            watch = group.create_task(self._watch(process))
+            await process.wait()
+            self._client.detach(f"worker {self._plan.name} {process.cause()}")
             watch.cancel()
-        await child.wait_last_lines()
-        self._last_cause = self._cause()
-        self._log.warning("worker_ended", pid=child.pid, reason=self._last_cause)
+        if not process.ready.is_set():
+            # Its last lines say why; one that was ready is replaced first.
+            await process.wait_last_lines()
+        self._last_exit = process.cause()
+        self._log.warning("worker_ended", pid=process.pid, reason=self._last_exit)
 
-    async def _watch(self, child: Child, address: str) -> None:
-        """Hand over the setup, wait until the worker is ready, then kill it when it no longer answers."""
-        child.write(self._plan.setup(address))
+    async def _watch(self, process: WorkerProcess) -> None:
+        """Wait until the worker is ready, then see that it answers and has a spare; kill it when it does not."""
         try:
             async with asyncio.timeout(self._patience.start_s):
-                await self._ready.wait()
+                await process.ready.wait()
         except TimeoutError:
-            self._kill(child, f"was not ready within {self._patience.start_s:.1f} s")
+            process.kill(f"was not ready within {self._patience.start_s:.1f} s")
             return
-        num_sent = 0
+        self._on_ready(process)
+        ready_at = self._clock.now()
         # Counted in pings, not in seconds: a gateway that was itself suspended must not blame the worker.
-        while num_sent - self._answered_ping < self._patience.max_unanswered_pings:
-            num_sent += 1
-            if self._channel is not None:
-                self._channel.send(encode(Ping(num_sent)))
+        while process.ping() <= self._patience.max_unanswered_pings:
             await asyncio.sleep(self._patience.ping_interval_s)
-        self._kill(child, f"left {self._patience.max_unanswered_pings} pings unanswered")
+            if self._clock.now() - ready_at >= self._patience.spare_after_s:
+                await self._keep_spare()
+        process.kill(f"left {self._patience.max_unanswered_pings} pings unanswered")
 
-    def _receive(self, frame: bytes) -> None:
-        try:
-            message = decode_from_worker(frame)
-        except MalformedMessage as error:
-            self._log.warning("frame_dropped", reason=str(error))
-            return
-        match message:
-            case Reply():
-                self._client.accept(message)
-            case Pong(nonce=nonce):
-                self._answered_ping = max(self._answered_ping, nonce)
-            case StartFailed():
-                self._start_failed = message
-            case Ready():
-                self._on_ready()
-
-    def _on_ready(self) -> None:
-        if self._channel is None or self._ready.is_set():
-            return
-        self._ready_at = self._clock.now()
+    def _on_ready(self, process: WorkerProcess) -> None:
         self._was_ready = True
         self._state = "ready"
-        self._ready.set()
-        self._client.attach(self._channel.send)
-        pid = None if self._child is None else self._child.pid
-        self._log.info("worker_ready", pid=pid, stages=self._plan.stages)
+        self._client.attach(process.send)
+        self._log.info("worker_ready", pid=process.pid, stages=self._plan.stages)
 
-    def _kill(self, child: Child, reason: str) -> None:
-        self._log.error("worker_killed", pid=child.pid, reason=reason)
-        self._killed_because = reason
-        child.signal(signal.SIGKILL)
+    # --- the spare ---------------------------------------------------------------------------
+
+    async def _keep_spare(self) -> None:
+        """See that a spare waits, and still answers if it has its models."""
+        spare = self._spare
+        if spare is not None:
+            if not spare.ended:
+                if spare.ready.is_set() and spare.ping() > self._patience.max_unanswered_pings:
+                    spare.kill(f"as a spare left {self._patience.max_unanswered_pings} pings unanswered")
+                return
+            self._spare = None
+            self._num_lost_spares += 1
+            self._log.warning("spare_ended", reason=spare.cause())
+            await spare.end(self._patience.stop_s)
+        if self._spare_kind != "none" and self._num_lost_spares < MAX_LOST_SPARES:
+            spare = self._new(held=self._spare_kind == "started")
+            try:
+                await spare.start(self._context)
+            except (OSError, zmq.ZMQError) as error:
+                # The host is short of something; the worker itself runs.
+                self._num_lost_spares += 1
+                self._log.warning("spare_not_started", reason=str(error))
+            else:
+                self._spare = spare
 
     # --- endings -----------------------------------------------------------------------------
-
-    def _cause(self) -> str:
-        """Return what happened to the worker, as the end of a sentence."""
-        if self._killed_because is not None:
-            return self._killed_because
-        status = None if self._child is None else self._child.status
-        return "is being stopped" if status is None else exit_text(status)
 
     def _refuse_all(self) -> None:
         self._client.refuse(RequestCancelled(f"worker {self._plan.name} is stopped"))
 
-    def _tells_why(self) -> bool:
-        """Whether the worker told at its very first start what is wrong: it would tell the same again."""
-        return self._start_failed is not None and not self._was_ready
-
-    def _failure(self) -> WorkerStartFailed:
-        name, told = self._plan.name, self._start_failed
+    def _failure(self, told: StartFailed | None) -> WorkerStartFailed:
+        name = self._plan.name
         if told is not None:
             return WorkerStartFailed(f"worker {name}: {told.message}", hint=told.hint, exit_code=told.exit_code)
         times = self._patience.restarts.max_failed_starts
         lines = "\n       ".join(self._worker_log.tail()[-TOLD_LINES:]) or "it wrote nothing"
         return WorkerStartFailed(
-            f"worker {name} failed to start {times} times; the last one {self._last_cause}:\n       {lines}",
+            f"worker {name} failed to start {times} times; the last one {self._last_exit}:\n       {lines}",
             hint="`voicectl models verify` tells whether a model's file is damaged",
         )
 

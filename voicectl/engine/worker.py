@@ -21,13 +21,14 @@ from typing import Final, NoReturn
 
 import structlog
 import zmq
+from prometheus_client import CollectorRegistry
 
 from voicectl.core import log as logging_setup
 from voicectl.core.errors import VoicectlError
 from voicectl.core.profile import Profile
 from voicectl.core.sections.hardware import Worker
 from voicectl.engine.channel import Channel, ZmqContext
-from voicectl.engine.launch import MAX_SETUP_BYTES, WorkerSetup, read_setup
+from voicectl.engine.launch import GO_LINE, MAX_SETUP_BYTES, WorkerSetup, read_setup
 from voicectl.engine.messages import (
     Body,
     Cancel,
@@ -50,7 +51,8 @@ from voicectl.engine.messages import (
     decode_to_worker,
     encode,
 )
-from voicectl.engine.stage import Job, StageRuntime, StageSetup
+from voicectl.engine.snapshot import snapshot, worker_registry
+from voicectl.engine.stage import Job, MayBreak, StageRuntime, StageSetup
 
 Loader = Callable[[StageSetup], StageRuntime]
 
@@ -73,6 +75,8 @@ LINGER_S: Final = 0.3
 """Time for the last replies to leave."""
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long a stage's thread may keep the event loop from the interpreter; Python's own 5 ms are a reply late."""
+BROKEN_STATUS: Final = 70
+"""Exit status of a worker one of whose stages told that it is broken."""
 _PR_SET_PDEATHSIG: Final = 1
 
 log = structlog.get_logger(__name__)
@@ -81,7 +85,10 @@ log = structlog.get_logger(__name__)
 class WorkerLoop:
     """Routes requests to stages and their replies, from any thread, back to the gateway."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: CollectorRegistry | None = None, on_broken: Callable[[], None] | None = None) -> None:
+        """Each pong carries what `metrics` holds; `on_broken` is called when a stage cannot go on."""
+        self._metrics = metrics or CollectorRegistry(auto_describe=True)
+        self._on_broken = on_broken
         self._stages: Mapping[str, StageRuntime] = {}
         self._send: Callable[[bytes], bool] = lambda _: False
         self._loop = asyncio.get_running_loop()
@@ -140,7 +147,16 @@ class WorkerLoop:
                 for stage in self._stages.values():
                     stage.cancel(request_id)
             case Ping(nonce=nonce):
-                self._put(encode(Pong(nonce, sum(stage.queued() for stage in self._stages.values()))))
+                self._pong(nonce)
+
+    def _pong(self, nonce: int) -> None:
+        for name, stage in self._stages.items():
+            reason = stage.broken() if isinstance(stage, MayBreak) else None
+            if reason is not None and self._on_broken is not None:
+                log.error("stage_broken", stage=name, reason=reason)
+                self._on_broken()
+        queued = sum(stage.queued() for stage in self._stages.values())
+        self._put(encode(Pong(nonce, queued, snapshot(self._metrics))))
 
     def _put(self, frame: bytes) -> None:
         with self._lock:
@@ -191,20 +207,43 @@ def main(registry: Mapping[str, str | Loader] = STAGES) -> NoReturn:
     setup = read_setup(line)
     logging_setup.configure(json=True, level=setup.log_level)
     _die_with(setup.gateway_pid)
+    if setup.held:
+        _wait_for_go(setup, registry)
     status = asyncio.run(_serve(setup, registry))
     sys.stderr.flush()
     os._exit(status)
 
 
+def _wait_for_go(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> None:
+    """Import what the stages need, then wait until this spare is wanted; ends with the gateway."""
+    for name in Worker.model_validate(setup.worker).stages:
+        try:
+            _loader(registry[name])
+        except Exception:
+            # Told when it is wanted, as any other failure to load.
+            log.exception("stage_not_imported", stage=name)
+    gc.collect()
+    if sys.stdin.buffer.readline(len(GO_LINE)) != GO_LINE:
+        os._exit(0)
+
+
 async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> int:
     stop = asyncio.Event()
+    status = 0
+
+    def broken() -> None:
+        nonlocal status
+        status = BROKEN_STATUS
+        stop.set()
+
     context: ZmqContext = zmq.Context()
-    worker_loop = WorkerLoop()
+    metrics = worker_registry()
+    worker_loop = WorkerLoop(metrics, broken)
     channel = Channel.connected(context, setup.address, worker_loop.receive)
     try:
         worker = Worker.model_validate(setup.worker)
         # Blocks the loop, which has nothing else to do yet; until it runs, SIGTERM ends the process at once.
-        stages = _load(setup, worker, registry)
+        stages = _load(setup, worker, registry, metrics)
     except Exception as error:
         log.exception("worker_start_failed")
         channel.send(encode(_start_failure(error)))
@@ -224,16 +263,18 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
     worker_loop.close()
     channel.close(linger_s=LINGER_S)
     context.term()
-    return 0
+    return status
 
 
-def _load(setup: WorkerSetup, worker: Worker, registry: Mapping[str, str | Loader]) -> dict[str, StageRuntime]:
+def _load(
+    setup: WorkerSetup, worker: Worker, registry: Mapping[str, str | Loader], metrics: CollectorRegistry
+) -> dict[str, StageRuntime]:
     profile = Profile.model_validate(setup.profile)
     stages: dict[str, StageRuntime] = {}
     for name in worker.stages:
         started_at = time.monotonic()
         load = _loader(registry[name])
-        stages[name] = load(StageSetup(profile, worker, Path(setup.model_roots[name])))
+        stages[name] = load(StageSetup(profile, worker, Path(setup.model_roots[name]), metrics))
         log.debug("stage_loaded", stage=name, duration_s=round(time.monotonic() - started_at, 3))
     return stages
 

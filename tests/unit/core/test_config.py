@@ -28,12 +28,6 @@ def test_packaged_profile_is_valid_named_like_its_file_and_its_models_are_locked
     check_models(profile)
 
 
-@pytest.mark.parametrize("name", sorted(packaged_profiles()))
-def test_language_model_has_a_sequence_for_every_call(name: str) -> None:
-    profile = load_profile(name, environment={})
-    assert profile.llm.max_sessions >= profile.server.max_sessions
-
-
 def test_default_profile_is_cpu() -> None:
     assert load_profile(environment={}).name == "cpu"
 

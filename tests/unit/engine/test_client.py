@@ -13,7 +13,7 @@ from voicectl.core.errors import (
     WorkerDied,
 )
 from voicectl.core.ports import Priority
-from voicectl.engine.client import MAX_FRAME_BYTES, MAX_PIECES, WorkerClient
+from voicectl.engine.client import MAX_FRAME_BYTES, MAX_PIECES, WorkerClient, WorkerUnavailable
 from voicectl.engine.messages import (
     Body,
     Cancel,
@@ -242,3 +242,36 @@ async def test_reply_to_nobody_is_ignored() -> None:
     client, _ = attached()
     client.accept(Reply(77, Forgotten()))
     assert client.num_open == 0
+
+
+async def test_refused_client_serves_again_once_a_worker_is_attached() -> None:
+    client, wire = attached()
+    client.detach("gone")
+    client.refuse(EngineError("it cannot be started"))
+    with pytest.raises(EngineError, match="cannot be started"):
+        await client.call(Forget("s"), timeout_s=9)
+    client.attach(wire.send)
+    asking = asyncio.ensure_future(client.call(Forget("s"), timeout_s=9))
+    await turns()
+    client.accept(Reply(1, Forgotten()))
+    assert await asking == Forgotten()
+
+
+async def test_request_waits_for_an_absent_worker_no_longer_than_allowed() -> None:
+    client = WorkerClient("llm", max_requests=1, max_wait_s=0.0)
+    with pytest.raises(WorkerUnavailable, match=r"away for 0\.0 s"):
+        await client.call(Forget("s"), timeout_s=9)
+
+
+async def test_request_that_a_dead_worker_no_longer_takes_goes_to_the_next_one() -> None:
+    client, dead = attached()
+    dead.full = True
+    asking = asyncio.ensure_future(client.call(Forget("s"), timeout_s=9))
+    await turns()
+    client.detach("gone")
+    wire = Wire()
+    client.attach(wire.send)
+    while not wire.sent:
+        await asyncio.sleep(0)
+    client.accept(Reply(client._last_id, Forgotten()))
+    assert await asking == Forgotten()

@@ -1,11 +1,12 @@
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from voicectl.core.errors import RequestRejected
-from voicectl.engine.jobs import JobPool, JobRun
+from voicectl.engine.jobqueue import QueueLimits
+from voicectl.engine.jobs import BatchPool, JobPool, JobRun
 from voicectl.engine.messages import Failed, ReplyBody, Scored, ScoreTurn, TextPiece
 from voicectl.engine.stage import Job
 
@@ -180,3 +181,72 @@ def test_closing_cancels_waiting_and_running_jobs_and_later_ones() -> None:
     closer.join(WAIT_S)
     assert not closer.is_alive()
     assert bench.submit(3).kind() == "cancelled"
+
+
+class BatchBench:
+    """A pool of one lane whose batches wait for the test; `batches` holds the ids of each."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.started = threading.Semaphore(0)
+        self.proceed = threading.Semaphore(0)
+        self.error: Exception | None = None
+        limits = QueueLimits(lanes=1, depth=8, optional_from=PARTIAL, most=2)
+        self.pool = BatchPool("bench", self.handler, limits, group=lambda _: "any")
+
+    def handler(self, batch: Sequence[JobRun]) -> None:
+        self.batches.append([run.job.request_id for run in batch])
+        self.started.release()
+        assert self.proceed.acquire(timeout=WAIT_S)
+        if self.error is not None:
+            raise self.error
+        for run in batch:
+            run.end(Scored(probability=1.0))
+
+    def submit(self, request_id: int, priority: int = FINAL) -> Replies:
+        replies = Replies()
+        self.pool.submit(Job(request_id, priority, float("inf"), ScoreTurn(pcm=b""), replies))
+        return replies
+
+
+@pytest.fixture
+def batches() -> Iterator[BatchBench]:
+    bench = BatchBench()
+    yield bench
+    for _ in range(16):
+        bench.proceed.release()
+    bench.pool.close()
+
+
+def test_what_waits_while_a_batch_runs_runs_together_next(batches: BatchBench) -> None:
+    batches.submit(1)
+    assert batches.started.acquire(timeout=WAIT_S)
+    later = [batches.submit(request_id) for request_id in (2, 3, 4)]
+    for _ in range(3):
+        batches.proceed.release()
+    assert all(replies.terminal() == Scored(probability=1.0) for replies in later)
+    assert batches.batches == [[1], [2, 3], [4]]
+
+
+def test_cancelling_one_job_of_a_running_batch_answers_it_and_leaves_the_other(batches: BatchBench) -> None:
+    batches.submit(1)
+    assert batches.started.acquire(timeout=WAIT_S)
+    kept, given_up = batches.submit(2), batches.submit(3)
+    batches.proceed.release()
+    assert batches.started.acquire(timeout=WAIT_S)
+    batches.pool.cancel(3)
+    assert given_up.kind() == "cancelled"
+    batches.proceed.release()
+    assert kept.terminal() == Scored(probability=1.0)
+    assert len(given_up.bodies) == 1
+
+
+def test_a_batch_handler_that_raises_fails_all_its_jobs_and_the_lane_lives_on(batches: BatchBench) -> None:
+    batches.error = RuntimeError("broken")
+    failed = batches.submit(1)
+    batches.proceed.release()
+    assert failed.kind() == "internal"
+    batches.error = None
+    after = batches.submit(2)
+    batches.proceed.release()
+    assert after.terminal() == Scored(probability=1.0)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry, Counter
 
 from voicectl.engine.messages import (
     Body,
@@ -197,3 +198,35 @@ async def test_dropped_replies_are_logged() -> None:
     with structlog.testing.capture_logs() as logs:
         loop.flush()
     assert logs == [{"event": "replies_dropped", "count": 1, "log_level": "error"}]
+
+
+async def test_pong_carries_what_was_measured() -> None:
+    registry = CollectorRegistry()
+    Counter("voicectl_x_jobs", "Jobs.", registry=registry).inc(2)
+    sent: list[FromWorker] = []
+    loop = WorkerLoop(registry)
+    loop.open({}, lambda frame: sent.append(decode_from_worker(frame)) is None)
+    loop.receive(encode(Ping(7)))
+    loop.flush()
+    (pong,) = sent
+    assert isinstance(pong, Pong) and pong.nonce == 7
+    assert [(sample.name, sample.value) for family in pong.metrics for sample in family.samples] == [
+        ("voicectl_x_jobs_total", 2.0)
+    ]
+
+
+async def test_broken_stage_ends_the_worker_at_the_next_ping() -> None:
+    class Breaks(Recorder):
+        reason: str | None = None
+
+        def broken(self) -> str | None:
+            return self.reason
+
+    stage, told = Breaks(), []
+    loop = WorkerLoop(on_broken=lambda: told.append("broken"))
+    loop.open({"llm": stage}, lambda _: True)
+    loop.receive(encode(Ping(1)))
+    assert told == []
+    stage.reason = "its thread has ended"
+    loop.receive(encode(Ping(2)))
+    assert told == ["broken"]

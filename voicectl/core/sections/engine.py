@@ -12,7 +12,21 @@ class SttSettings(Section):
 
     compute_type: str = Field(default="int8", description="CTranslate2 compute type.", examples=["int8"])
     threads: int = Field(default=1, ge=1, description="Threads of one transcription.", examples=[1])
-    parallel: int = Field(default=2, ge=1, description="Transcriptions at the same time.", examples=[2])
+    parallel: int = Field(default=2, ge=1, description="Batches of transcriptions at the same time.", examples=[2])
+    max_batch: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Most transcriptions of one batch; more than 2 gains nothing on a CPU.",
+        examples=[16],
+    )
+    linger_ms: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="How long a batch that is not full waits for company while another one runs.",
+        examples=[5],
+    )
     beam_size: int = Field(default=1, ge=1, le=10, description="Beam width; 1 is greedy.", examples=[1])
     language: str = Field(default="en", description="Spoken language, ISO 639-1.", examples=["en"])
     windows: tuple[int, ...] = Field(
@@ -41,7 +55,28 @@ class LlmSettings(Section):
     """Language model."""
 
     context_tokens: int = Field(default=2048, ge=256, description="Tokens one session may hold.", examples=[2048])
-    max_sessions: int = Field(default=4, ge=1, le=255, description="Sessions cached at the same time.", examples=[4])
+    hot_sessions: int = Field(
+        default=4,
+        ge=1,
+        le=255,
+        description="Sessions in the cache at the same time; more than these are parked or wait.",
+        examples=[16],
+    )
+    cache_tokens: int | None = Field(
+        default=None,
+        ge=256,
+        description="Tokens all sessions together may hold; null is hot_sessions times context_tokens, up to 262144.",
+        examples=[8192],
+    )
+    idle_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        description="Tokens idle sessions may hold before some are parked: on CPUs they slow every step. Null is all.",
+        examples=[2048],
+    )
+    parked_mb: int = Field(
+        default=512, ge=0, description="Memory for parked sessions, megabytes; 0 drops them.", examples=[256]
+    )
     threads: int = Field(default=2, ge=1, description="Threads of one step.", examples=[2])
     gpu_layers: int = Field(default=0, ge=-1, description="Layers on the GPU; -1 is all.", examples=[0])
     prefill_tokens: int = Field(default=256, ge=16, description="Prompt tokens a step may take.", examples=[256])
@@ -66,7 +101,14 @@ class LlmSettings(Section):
 class TtsSettings(Section):
     """Text to speech."""
 
-    threads: int = Field(default=2, ge=1, description="Threads of one decoder run.", examples=[2])
+    threads: int = Field(default=1, ge=1, description="Threads of one decoder run.", examples=[1])
+    parallel: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Decoder runs at the same time, and as many more in the background.",
+        examples=[2],
+    )
     speed: float = Field(
         default=1.0, ge=0.25, le=1.5, description="Speaking rate; 1 is the voice's own.", examples=[1.0]
     )

@@ -43,3 +43,18 @@ class Worker(Section):
         description="How far this process stands back when cores are short, as in nice(1).",
         examples=[5],
     )
+    fallback: bool = Field(
+        default=False,
+        description="Whether this process only stands in for the one that its stages are placed in.",
+        examples=[True],
+    )
+    models: dict[Stage, str] = Field(
+        default={},
+        description="Other models, by names in models.lock, for stages of a fallback.",
+        examples=[{"llm": "smollm2-135m-instruct-q4_1"}],
+    )
+    spare: Literal["none", "started", "loaded"] = Field(
+        default="started",
+        description="What waits to take a dead process's place: nothing, a started process, or one with its models.",
+        examples=["started"],
+    )
