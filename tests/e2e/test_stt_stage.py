@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from prometheus_client import CollectorRegistry
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from voicectl.core.audio import MODEL_RATE_HZ, float_to_pcm16, pcm16_to_float
@@ -22,7 +23,9 @@ from voicectl.core.sections.engine import SttSettings
 from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.engine.messages import Failed, ReplyBody, Transcribe, Transcribed
 from voicectl.engine.stage import Job, StageRuntime, StageSetup
+from voicectl.engine.stt.model import Pass, WhisperModel
 from voicectl.engine.stt.stage import load
+from voicectl.engine.stt.windows import choose_window, token_limit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -111,9 +114,9 @@ def read_clips(speech: Path) -> list[tuple[Clip, bytes]]:
 def test_words_are_as_right_as_faster_whispers_in_a_third_of_the_time(
     root: Path, stage: StageRuntime, read_clips: list[tuple[Clip, bytes]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from faster_whisper import WhisperModel
+    from faster_whisper import WhisperModel as FasterWhisper
 
-    peer = WhisperModel(str(root), device="cpu", compute_type="int8", cpu_threads=1)
+    peer = FasterWhisper(str(root), device="cpu", compute_type="int8", cpu_threads=1)
     normalise = EnglishTextNormalizer()
     said: list[str] = []
     ours: list[str] = []
@@ -182,6 +185,53 @@ def test_requests_at_the_same_time_get_the_same_words_as_alone(
     alone = [Asked(stage).send(pcm).transcribed().text for pcm in pcms]
     together = [Asked(stage).send(pcm) for pcm in pcms]
     assert [asked.transcribed().text for asked in together] == alone
+
+
+def test_a_batch_hears_what_each_of_its_clips_says_alone(root: Path, speech: Path) -> None:
+    model = WhisperModel(root, SttSettings(parallel=1), Worker(name="stt", stages=("stt",)))
+    looks: dict[int, list[Pass]] = {}
+    readable = [clip for clip in clips(speech, "en_read", "en_command", "en_isolated") if clip["file"].endswith(".wav")]
+    for clip in readable:
+        samples = pcm16_to_float(pcm_of(speech, clip))
+        window = choose_window(len(samples), (1000, 1500))
+        if window <= model.longest_shared_window:
+            looks.setdefault(window, []).append(Pass(samples, window, True, token_limit(len(samples)), None))
+    assert len(looks[1000]) >= 30
+    for window, passes in looks.items():
+        encoded = [model.encode(look) for look in passes]
+        alone = [model.decode([look], [code])[0] for look, code in zip(passes, encoded, strict=True)]
+        for size in (2, 4):
+            together = [
+                reading
+                for at in range(0, len(passes), size)
+                for reading in model.decode(passes[at : at + size], encoded[at : at + size])
+            ]
+            assert [reading.text for reading in together] == [reading.text for reading in alone], (window, size)
+            assert [reading.complete for reading in together] == [reading.complete for reading in alone]
+            worst = max(abs(a.avg_logprob - b.avg_logprob) for a, b in zip(alone, together, strict=True))
+            assert worst < 1e-3
+
+
+def test_many_requests_at_once_share_batches_and_get_the_same_words_as_alone(
+    root: Path, read_clips: list[tuple[Clip, bytes]]
+) -> None:
+    registry = CollectorRegistry()
+    chosen = profile(SttSettings())
+    stage = load(StageSetup(profile=chosen, worker=chosen.workers[0], model_root=root, metrics=registry))
+    try:
+        pcms = [pcm for _, pcm in read_clips if len(pcm) < 2 * 9 * MODEL_RATE_HZ][:8]
+        alone = [Asked(stage).send(pcm).transcribed().text for pcm in pcms]
+        silent = Asked(stage).send(b"\1")
+        together = [Asked(stage).send(pcm, Priority.SPECULATIVE) for pcm in pcms]
+        assert isinstance(silent.reply(), Failed)
+        assert [asked.transcribed().text for asked in together] == alone
+    finally:
+        stage.close()
+    num_batches = registry.get_sample_value("voicectl_stt_batch_size_count")
+    num_requests = registry.get_sample_value("voicectl_stt_batch_size_sum")
+    assert num_requests == 2 * len(pcms) + 1
+    assert num_batches is not None
+    assert num_batches < num_requests
 
 
 def test_a_cancelled_request_answers_once_and_the_next_is_served(

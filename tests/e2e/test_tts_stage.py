@@ -256,6 +256,23 @@ def test_a_short_clause_is_heard_while_a_long_text_is_spoken(stage: StageRuntime
     assert first["urgent"] < ended_at["long"]
 
 
+def test_first_clauses_are_heard_before_long_texts_that_began_earlier_are_done(stage: StageRuntime) -> None:
+    long = [Request(stage, f"{SENTENCES[1]} {SENTENCES[3]} {SENTENCES[2]}") for _ in range(4)]
+    for request in long:
+        request.next()
+    clauses = [Request(stage, SENTENCES[0]) for _ in range(4)]
+    heard_at = [request.next()[0] for request in clauses]
+    assert all(request.finish().end == SpeechEnded() for request in clauses)
+    done_at = []
+    for request in long:
+        at, reply = request.next()
+        while isinstance(reply, SpeechPiece):
+            at, reply = request.next()
+        assert reply == SpeechEnded()
+        done_at.append(at)
+    assert max(heard_at) < min(done_at)
+
+
 def test_the_first_piece_comes_long_before_the_last(stage: StageRuntime) -> None:
     """A ratio within one run: absolute speed depends on the machine."""
     shares = []

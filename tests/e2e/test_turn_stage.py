@@ -14,6 +14,7 @@ from voicectl.core.profile import Profile
 from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.engine.messages import ReplyBody, Scored, ScoreTurn
 from voicectl.engine.stage import Job, StageRuntime, StageSetup
+from voicectl.engine.turn.model import TurnModel
 from voicectl.engine.turn.stage import load
 
 pytestmark = pytest.mark.e2e
@@ -115,6 +116,14 @@ def test_a_score_takes_a_small_part_of_the_audio_it_hears(
             f"\nend-of-turn score: p50 {1000 * statistics.median(times_s):.1f} ms, best {1000 * min(times_s):.1f} ms"
         )
     assert min(times_s) / seconds < 0.1
+
+
+def test_turns_scored_together_have_the_scores_they_have_alone(model_root: ModelRoot, speech: Path) -> None:
+    model = TurnModel(model_root("smart-turn-v3.2"), Worker(name="turn", stages=("turn",)))
+    names = ("goforward.raw", "input_4_16k.wav", "input_2_16k.wav")
+    turns = [clip(speech, f"en_command__pocketsphinx__{name}") for name in names]
+    alone = [model.complete_probabilities([samples])[0] for samples in turns]
+    assert model.complete_probabilities(turns) == pytest.approx(alone, abs=1e-6)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Find and read a profile: strict YAML, then the environment, then flags; errors name the key."""
+"""Find and read a profile: strict YAML, this host's settings, the environment, flags; errors name the key."""
 
 import difflib
 import os
@@ -13,10 +13,13 @@ from pydantic_core import ErrorDetails
 
 import voicectl
 from voicectl.core.errors import ConfigError
+from voicectl.core.paths import config_path
 from voicectl.core.profile import Profile
 
 DEFAULT_PROFILE: Final = "cpu"
 PROFILE_VARIABLE: Final = "VOICECTL_PROFILE"
+HOST_FILE: Final = "host.yaml"
+"""What this host sets differently from its profile, in the folder of its configuration."""
 MAX_PROFILE_BYTES: Final = 65_536
 _PREFIX: Final = "VOICECTL_"
 _SEPARATOR: Final = "__"
@@ -37,16 +40,22 @@ def load_profile(
     *,
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    host_file: Path | None = None,
 ) -> Profile:
-    """Return the profile of that name or file, with `key=value` overrides and the environment applied.
+    """Return the profile of that name or file, changed by the host's file, the environment and `key=value` overrides.
 
-    Without a name, VOICECTL_PROFILE decides, then the default. Raises ConfigError.
+    Without a name, VOICECTL_PROFILE decides, then the default. `host_file` is the one of this host's
+    configuration, unless the environment is given: then there is none but the given one. Raises ConfigError.
     """
     variables = os.environ if environment is None else environment
     chosen = name_or_path or variables.get(PROFILE_VARIABLE) or DEFAULT_PROFILE
     path = profile_path(chosen)
     document = _read_yaml(path)
     origins: dict[str, str] = {}
+    if host_file is None and environment is None:
+        host_file = config_path() / HOST_FILE
+    if host_file is not None and host_file.is_file():
+        _merge(document, _read_yaml(host_file), origins, host_file)
     for override in [*_environment_overrides(variables), *map(_flag_override, overrides)]:
         _apply(document, override)
         origins[override.key] = override.origin
@@ -162,6 +171,21 @@ def _environment_overrides(variables: Mapping[str, str]) -> Iterator[Override]:
         rest = name.removeprefix(_PREFIX)
         if rest != name and _SEPARATOR in rest:
             yield Override(key=rest.lower().replace(_SEPARATOR, "."), text=value, origin=f"environment variable {name}")
+
+
+def _merge(
+    document: dict[str, Any], changes: dict[str, Any], origins: dict[str, str], path: Path, at: str = ""
+) -> None:
+    """Put `changes` over `document`, section by section; a list replaces a list."""
+    for key, value in changes.items():
+        name = f"{at}{key}"
+        place = document.get(key)
+        if isinstance(value, dict) and isinstance(place, dict | None):
+            document[key] = {} if place is None else place
+            _merge(document[key], value, origins, path, f"{name}.")
+        else:
+            document[key] = value
+            origins[name] = f"{path}: {name}"
 
 
 def _apply(document: dict[str, Any], override: Override) -> None:

@@ -5,6 +5,7 @@ and keeps that open: its end means that the gateway is gone.
 """
 
 import asyncio
+import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -256,7 +257,7 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
     gc.collect()
     gc.freeze()
     # Only now: all workers of a host load at the same time, and nobody waits for this one last.
-    os.nice(worker.niceness)
+    _stand_back(worker.niceness)
     channel.send(encode(Ready(os.getpid(), tuple(stages))))
     await stop.wait()
     asyncio.get_running_loop().remove_reader(sys.stdin.fileno())

@@ -1,6 +1,7 @@
-"""Call Whisper through CTranslate2: features in, one reading out. Decides nothing."""
+"""Call Whisper through CTranslate2: samples in, one reading a pass out. Decides nothing."""
 
-from collections.abc import Callable
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +15,38 @@ from voicectl.core.sections.engine import SttSettings
 from voicectl.core.sections.hardware import Worker
 from voicectl.engine.mel import LogMel
 from voicectl.engine.stt.quality import Reading
-from voicectl.engine.stt.windows import MOST_TOKENS
+from voicectl.engine.stt.windows import LONGEST_WINDOW, MOST_TOKENS
 
 _TEXT_LENGTH: Final = 448
 """Positions of Whisper's decoder, prompt included."""
-
-
 _TIME_STEP_S: Final = 0.02
+_CPU_BATCH_WINDOW: Final = 1500
+"""Longest window, frames, that is worth decoding together on a CPU. The encoder gains nothing there and the
+decoder a third, which is a sixth of a pass of 10 s and a twentieth of one of 30 s (tiny.en, 2026-11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One look at some samples, which fit into a window of so many mel frames.
+
+    `with_times` makes the model say when words began and ended; the times are not part of the text.
+    """
+
+    samples: Samples
+    window: int
+    with_times: bool
+    max_tokens: int
+    hotwords: str | None
+
+    @property
+    def group(self) -> Hashable:
+        """Return what passes that are decoded together have in common: the encoder knows no mask, and
+        the decoder wants prompts of one length."""
+        return self.window, self.with_times, self.hotwords
 
 
 class WhisperModel:
-    """A loaded Whisper model; `read` may be called from as many threads as the profile has lanes."""
+    """A loaded Whisper model; it may be called from as many threads as the profile has lanes."""
 
     def __init__(self, model_root: Path, settings: SttSettings, worker: Worker) -> None:
         """Load the model. Raises ArtifactMissing, or ConfigError for a language it does not speak."""
@@ -39,12 +61,18 @@ class WhisperModel:
         )
         self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._mel = LogMel(self._model.n_mels)
+        self._on_cpu = worker.device == "cpu"
         self._beam_size = settings.beam_size
         self._num_lanes = settings.parallel
         self._end = self._token("<|endoftext|>")
         self._previous = self._token("<|startofprev|>")
         self._first_time = self._token("<|notimestamps|>") + 1
         self._prompt = self._start_prompt(settings.language)
+
+    @property
+    def longest_shared_window(self) -> int:
+        """Return the longest window, frames, of which several are better decoded together."""
+        return _CPU_BATCH_WINDOW if self._on_cpu else LONGEST_WINDOW
 
     def warm_up(self, window: int) -> None:
         """Run a window once on every lane: a first call costs several times a later one."""
@@ -56,42 +84,52 @@ class WhisperModel:
         for call in calls:
             call.result()
 
-    def read(
-        self,
-        samples: Samples,
-        window: int,
-        *,
-        with_times: bool,
-        max_tokens: int,
-        hotwords: str | None,
-        check: Callable[[], None],
-    ) -> Reading:
-        """Read samples that fit into a window of so many frames. `check` may stop it half-way by raising.
+    def encode(self, look: Pass) -> ctranslate2.StorageView:
+        """Return what `decode` needs of a pass, shape (1, …): on a CPU the encoder's result, on a GPU its input.
 
-        `with_times` makes the model say when words began and ended; the times are not part of the text.
+        A GPU encodes a batch in little more time than one pass, a CPU in as many times more as there are
+        passes and worse beyond four (10 s: 38, 77, 159, 460 ms for 1, 2, 4, 8; tiny.en, 2026-11).
         """
-        encoded = self._model.encode(self._features(samples, window))
-        check()
-        prompt = [*self._hotword_tokens(hotwords), *self._prompt, *([] if with_times else [self._first_time - 1])]
+        features = self._features(look.samples, look.window)
+        return self._model.encode(features) if self._on_cpu else features
+
+    def decode(self, passes: Sequence[Pass], encoded: Sequence[ctranslate2.StorageView]) -> list[Reading]:
+        """Return a reading for each pass of one group."""
+        first = passes[0]
+        prompt = [
+            *self._hotword_tokens(first.hotwords),
+            *self._prompt,
+            *([] if first.with_times else [self._first_time - 1]),
+        ]
         # CTranslate2 takes half of max_length, less where the prompt leaves no more, as the new tokens' limit.
-        max_length = min(_TEXT_LENGTH, max(2 * max_tokens, len(prompt) + max_tokens))
-        result = self._model.generate(
-            encoded,
-            [prompt],
+        most = max(look.max_tokens for look in passes)
+        max_length = min(_TEXT_LENGTH, max(2 * most, len(prompt) + most))
+        results = self._model.generate(
+            encoded[0] if len(encoded) == 1 else _joined(encoded),
+            [prompt] * len(passes),
             beam_size=self._beam_size,
             max_length=max_length,
             return_scores=True,
             return_no_speech_prob=True,
             return_logits_vocab=self._beam_size == 1,
-        )[0]
-        tokens: list[int] = result.sequences_ids[0]
+        )
+        room = min(_TEXT_LENGTH // 2, _TEXT_LENGTH - len(prompt))
+        return [
+            self._reading(look, result, min(look.max_tokens, room))
+            for look, result in zip(passes, results, strict=True)
+        ]
+
+    def _reading(self, look: Pass, result: ctranslate2.models.WhisperGenerationResult, limit: int) -> Reading:
+        said: list[int] = result.sequences_ids[0]
+        # A pass that may say more lends its limit to those decoded with it: what they say beyond theirs is cut.
+        tokens = said[:limit]
         return Reading(
             text=self._tokenizer.decode([token for token in tokens if token < self._end]).strip(),
             avg_logprob=self._avg_logprob(result, tokens),
             no_speech_prob=result.no_speech_prob,
             num_tokens=sum(token < self._end for token in tokens),
-            complete=len(tokens) < min(max_length // 2, max_length - len(prompt)),
-            window_frames=window,
+            complete=len(said) < limit,
+            window_frames=look.window,
             resume_at_s=self._resume_at_s(tokens),
         )
 
@@ -149,6 +187,11 @@ def _model_folder(model_root: Path) -> Path:
     if not weights:
         raise ArtifactMissing(f"{model_root}: no .bin file of a CTranslate2 model", hint="voicectl models pull")
     return weights[0].parent
+
+
+def _joined(encoded: Sequence[ctranslate2.StorageView]) -> ctranslate2.StorageView:
+    """Return the passes as one batch; a copy, which costs 0.2 ms a pass."""
+    return ctranslate2.StorageView.from_array(np.concatenate([np.asarray(one) for one in encoded]))
 
 
 def _logprob(logits: ctranslate2.StorageView, token: int) -> float:

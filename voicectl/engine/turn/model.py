@@ -1,5 +1,6 @@
 """Call the smart-turn model: the last seconds of a turn in, the probability that it is complete out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ NUM_SAMPLES: Final = 8 * MODEL_RATE_HZ
 
 _NUM_FRAMES: Final = NUM_SAMPLES // HOP
 _INPUT: Final = "input_features"
+_GPU_BATCH: Final = 8
 
 
 class TurnModel:
@@ -39,11 +41,20 @@ class TurnModel:
             )
         self._mel = LogMel(80)
 
-    def complete_probability(self, samples: Samples) -> float:
-        """Return how likely the turn that ends with these 16 kHz samples is complete."""
-        features = self._mel(normalised(samples), _NUM_FRAMES)
-        outputs = self._session.run(None, {_INPUT: features[None]})
-        return float(np.asarray(outputs[0]).reshape(-1)[0])
+    @property
+    def best_batch(self) -> int:
+        """Return how many turns are worth scoring together.
+
+        On a CPU each costs as much as alone (50, 51, 51, 46 ms a turn for 1, 2, 4, 8 on a busy host,
+        2026-11), so one after the other is sooner for all but the last.
+        """
+        return 1 if self._session.get_providers() == ["CPUExecutionProvider"] else _GPU_BATCH
+
+    def complete_probabilities(self, turns: Sequence[Samples]) -> list[float]:
+        """Return how likely each turn, which ends with these 16 kHz samples, is complete."""
+        features = np.stack([self._mel(normalised(samples), _NUM_FRAMES) for samples in turns])
+        outputs = self._session.run(None, {_INPUT: features})
+        return [float(probability) for probability in np.asarray(outputs[0]).reshape(-1)]
 
 
 def normalised(samples: Samples) -> Samples:

@@ -1,19 +1,18 @@
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
-from voicectl.core.audio import Samples, float_to_pcm16
-from voicectl.core.clock import MonotonicClock
+from voicectl.core.audio import float_to_pcm16
 from voicectl.core.errors import ConfigError, RequestRejected
 from voicectl.core.ports import Priority
 from voicectl.core.sections.engine import SttSettings
-from voicectl.engine.jobs import JobRun
 from voicectl.engine.messages import Body, ScoreTurn, Transcribe, Transcribed
 from voicectl.engine.stage import Job
+from voicectl.engine.stt.model import Pass
 from voicectl.engine.stt.quality import Reading
-from voicectl.engine.stt.stage import Transcriber, combine, window_ladder
+from voicectl.engine.stt.stage import SttMeter, Transcriber, combine, window_ladder
 
 RATE = 16_000
 LOOP = "ten of clubs ten of clubs"
@@ -24,29 +23,32 @@ class ScriptedWhisper:
     """Answers with the given readings and remembers what it was asked."""
 
     readings: list[Reading]
-    asked: list[tuple[int, int, str | None]] = field(default_factory=list)
+    asked: list[Pass] = field(default_factory=list)
 
-    def read(
-        self,
-        samples: Samples,
-        window: int,
-        *,
-        with_times: bool,
-        max_tokens: int,
-        hotwords: str | None,
-        check: Callable[[], None],
-    ) -> Reading:
-        check()
-        self.asked.append((len(samples), window, hotwords))
+    def read(self, look: Pass) -> Reading:
+        self.asked.append(look)
         return self.readings.pop(0)
 
     @property
     def windows(self) -> list[int]:
-        return [window for _, window, _ in self.asked]
+        return [look.window for look in self.asked]
 
 
 def reading(text: str, avg_logprob: float = -0.2, resume_at_s: float | None = None) -> Reading:
     return Reading(text, avg_logprob, 0.1, len(text.split()), True, 1000, resume_at_s)
+
+
+def job_of(body: Body, priority: Priority = Priority.FINAL) -> Job:
+    return Job(request_id=1, priority=priority, deadline_at=float("inf"), body=body, emit=lambda _: None)
+
+
+def pcm_of(seconds: float) -> bytes:
+    return float_to_pcm16(np.zeros(int(seconds * RATE), dtype=np.float32))
+
+
+def transcriber(settings: SttSettings | None = None, registry: CollectorRegistry | None = None) -> Transcriber:
+    meter = SttMeter(registry or CollectorRegistry())
+    return Transcriber(settings or SttSettings(), longest_shared_window=1500, meter=meter)
 
 
 def ask(
@@ -56,16 +58,17 @@ def ask(
     priority: Priority = Priority.FINAL,
     body: Body | None = None,
     settings: SttSettings | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> Transcribed:
-    pcm = float_to_pcm16(np.zeros(int(seconds * RATE), dtype=np.float32))
-    job = Job(
-        request_id=1,
-        priority=priority,
-        deadline_at=float("inf"),
-        body=body or Transcribe(pcm=pcm),
-        emit=lambda _: None,
-    )
-    return Transcriber(whisper, settings or SttSettings())(JobRun(job, MonotonicClock()))
+    job = job_of(body or Transcribe(pcm=pcm_of(seconds)), priority)
+    plan = transcriber(settings, registry).transcribe(job)
+    look = next(plan)
+    while True:
+        try:
+            look = plan.send(whisper.read(look))
+        except StopIteration as ended:
+            assert isinstance(ended.value, Transcribed)
+            return ended.value
 
 
 def test_credible_speech_is_read_once_in_its_window() -> None:
@@ -95,7 +98,7 @@ def test_a_partial_is_never_read_twice() -> None:
 def test_reading_goes_on_where_the_model_stopped_listening() -> None:
     whisper = ScriptedWhisper([reading("one two", resume_at_s=5.0), reading("three")])
     assert ask(whisper, seconds=8.0).text == "one two three"
-    assert [num_samples for num_samples, _, _ in whisper.asked] == [8 * RATE, 3 * RATE]
+    assert [len(look.samples) for look in whisper.asked] == [8 * RATE, 3 * RATE]
 
 
 def test_a_short_rest_is_not_worth_a_full_window() -> None:
@@ -107,7 +110,7 @@ def test_a_short_rest_is_not_worth_a_full_window() -> None:
 def test_long_audio_is_read_in_pieces() -> None:
     whisper = ScriptedWhisper([reading("one"), reading("two")])
     assert ask(whisper, seconds=40.0).text == "one two"
-    assert sum(num_samples for num_samples, _, _ in whisper.asked) == 40 * RATE
+    assert sum(len(look.samples) for look in whisper.asked) == 40 * RATE
 
 
 def test_a_requests_hotwords_replace_the_profiles() -> None:
@@ -116,7 +119,7 @@ def test_a_requests_hotwords_replace_the_profiles() -> None:
     ask(first, settings=settings)
     second = ScriptedWhisper([reading("one")])
     ask(second, settings=settings, body=Transcribe(pcm=bytes(3200), hotwords="Kubernetes"))
-    assert [first.asked[0][2], second.asked[0][2]] == ["voicectl", "Kubernetes"]
+    assert [first.asked[0].hotwords, second.asked[0].hotwords] == ["voicectl", "Kubernetes"]
 
 
 @pytest.mark.parametrize("body", [Transcribe(pcm=b""), Transcribe(pcm=b"abc"), ScoreTurn(pcm=b"ab")])
@@ -139,3 +142,25 @@ def test_pieces_without_text_do_not_count_in_the_result() -> None:
     combined = combine([reading("one two three", -0.1), reading("", -3.0), reading("four", -0.5)])
     assert combined.text == "one two three four"
     assert combined.avg_logprob == pytest.approx(-0.2)
+
+
+def test_second_looks_and_the_audio_that_was_heard_are_counted() -> None:
+    registry = CollectorRegistry()
+    ask(ScriptedWhisper([reading(LOOP), reading("ten of clubs")]), seconds=2.0, registry=registry)
+    assert registry.get_sample_value("voicectl_stt_retries_total") == 1
+    assert registry.get_sample_value("voicectl_stt_audio_seconds_total") == pytest.approx(2.0)
+
+
+def test_requests_of_one_window_and_the_same_hotwords_may_be_read_together() -> None:
+    group = transcriber(SttSettings(hotwords="voicectl")).group
+    short, shorter = (job_of(Transcribe(pcm=pcm_of(seconds))) for seconds in (6.0, 2.0))
+    assert group(short) == group(shorter) is not None
+    assert group(short) != group(job_of(Transcribe(pcm=pcm_of(12.0))))
+    assert group(short) != group(job_of(Transcribe(pcm=pcm_of(6.0), hotwords="Kubernetes")))
+
+
+@pytest.mark.parametrize(
+    "body", [Transcribe(pcm=b"abc"), ScoreTurn(pcm=b"ab"), Transcribe(pcm=pcm_of(16.0)), Transcribe(pcm=pcm_of(40.0))]
+)
+def test_what_is_broken_or_too_long_to_gain_from_company_is_read_alone(body: Body) -> None:
+    assert transcriber().group(job_of(body)) is None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from voicectl.core.errors import ArtifactMissing
 from voicectl.engine.jobs import JobPool
@@ -20,8 +21,9 @@ from voicectl.engine.messages import (
     Synthesize,
 )
 from voicectl.engine.stage import Job
+from voicectl.engine.tts.crew import Crew
 from voicectl.engine.tts.speaker import Spoken
-from voicectl.engine.tts.stage import MAX_TEXT_CHARS, SpeechHandler, _voice_file
+from voicectl.engine.tts.stage import MAX_TEXT_CHARS, SpeechHandler, TtsMeter, _voice_file
 
 FOREVER = 1e12
 
@@ -63,7 +65,7 @@ def job(request_id: int, body: Body, inbox: Inbox, *, priority: int = 0) -> Job:
 
 
 def answered(body: Body, speaker: LetterSpeaker | None = None) -> list[ReplyBody]:
-    stage = JobPool("tts", SpeechHandler(speaker or LetterSpeaker()), lanes=1, depth=4)
+    stage = JobPool("tts", SpeechHandler(speaker or LetterSpeaker(), Crew(1)), lanes=1, depth=4)
     inbox = Inbox()
     stage.submit(job(1, body, inbox))
     assert inbox.ended.wait(5)
@@ -102,7 +104,7 @@ def test_what_cannot_be_spoken_is_rejected(body: Body, reason: str) -> None:
 def test_a_cancelled_text_computes_no_further_chunk() -> None:
     gate = threading.Event()
     speaker = LetterSpeaker(gate)
-    stage = JobPool("tts", SpeechHandler(speaker), lanes=1, depth=4)
+    stage = JobPool("tts", SpeechHandler(speaker, Crew(1)), lanes=1, depth=4)
     inbox, after = Inbox(), Inbox()
     stage.submit(job(1, Synthesize("abcdef"), inbox))
     assert speaker.begun.wait(5)
@@ -119,20 +121,34 @@ def test_a_cancelled_text_computes_no_further_chunk() -> None:
 def test_a_first_chunk_goes_before_the_rest_of_a_text_that_is_heard_already() -> None:
     gate = threading.Event()
     speaker = LetterSpeaker(gate)
-    handler = SpeechHandler(speaker)
+    crew = Crew(1)
+    handler = SpeechHandler(speaker, crew)
     stage = JobPool("tts", handler, lanes=2, depth=4)
     long, short = Inbox(), Inbox()
     stage.submit(job(1, Synthesize("aaaa"), long))
     assert speaker.begun.wait(5)
     stage.submit(job(2, Synthesize("z"), short))
     waiting = threading.Event()
-    while handler.waiting() < 1:
+    while crew.waiting() < 1:
         waiting.wait(0.001)
     gate.set()
     assert long.ended.wait(5)
     assert short.ended.wait(5)
     stage.close()
     assert speaker.steps == ["a", "z", "a", "a", "a"]
+
+
+def test_first_audio_and_all_audio_are_counted() -> None:
+    registry = CollectorRegistry()
+    handler = SpeechHandler(LetterSpeaker(), Crew(1), meter=TtsMeter(registry))
+    stage = JobPool("tts", handler, lanes=1, depth=4)
+    inbox = Inbox()
+    stage.submit(job(1, Synthesize("abc"), inbox))
+    assert inbox.ended.wait(5)
+    stage.close()
+    assert registry.get_sample_value("voicectl_tts_first_chunk_seconds_count") == 1
+    assert registry.get_sample_value("voicectl_tts_audio_seconds_total") == pytest.approx(0.3)
+    assert registry.get_sample_value("voicectl_tts_streams") == 0
 
 
 def test_a_folder_without_one_voice_is_refused(tmp_path: Path) -> None:
