@@ -267,6 +267,19 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
     return status
 
 
+def _stand_back(niceness: int) -> None:
+    """Lower the priority of every thread there is; those they start inherit it."""
+    if niceness == 0:
+        return
+    if sys.platform == "linux":
+        # Linux counts a niceness for each thread: nice(2) would slow the event loop and not the model.
+        for thread in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
+    else:
+        os.nice(niceness)
+
+
 def _load(
     setup: WorkerSetup, worker: Worker, registry: Mapping[str, str | Loader], metrics: CollectorRegistry
 ) -> dict[str, StageRuntime]:
