@@ -8,8 +8,6 @@ played in real time against a gateway of profile `cpu`; nothing else should run 
 import argparse
 import asyncio
 import json
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,42 +17,22 @@ from typing import Any
 
 import numpy as np
 import soxr
+from speech_clips import SPEECH, Clip, clips_of, machine
 
 from voicectl.bench.caller import connect
 from voicectl.bench.turns import TurnReport
 from voicectl.cli.private_gateway import private_gateway
-from voicectl.core.audio import MODEL_RATE_HZ, Samples, pcm16_to_float
+from voicectl.core.audio import MODEL_RATE_HZ
 from voicectl.core.config import load_profile
 from voicectl.core.errors import AudioInputError
 from voicectl.core.log import configure
-from voicectl.media.audiofile import read_speech
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 # The peer's prompt and length, so that both answer the same question in the same way.
 SETTINGS = (
     "llm.system_prompt=You are a helpful phone agent for an online shop. Answer in one short sentence.",
     "llm.max_reply_tokens=48",
 )
 SILENCE_AFTER_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One recording."""
-
-    path: Path
-    category: str
-    language: str
-    duration_s: float
-    words: str | None
-    trusted: bool
-    raw_rate: int | None
-
-    def read(self) -> tuple[Samples, int]:
-        """Return mono samples and their rate."""
-        if self.raw_rate is not None:
-            return pcm16_to_float(self.path.read_bytes()), self.raw_rate
-        return read_speech(self.path)
 
 
 @dataclass(slots=True)
@@ -71,27 +49,6 @@ class Figures:
     wer_reference: float | None = None
     num_wer_clips: int = 0
     demo_s: float | None = None
-
-
-def clips_of(folder: Path) -> list[Clip]:
-    """Read the manifest."""
-    clips = []
-    for line in (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        raw = row.get("raw_pcm_rate_channels")
-        path = folder / "clips" / Path(row["file"]).name
-        clips.append(
-            Clip(
-                path=path,
-                category=row["category"],
-                language=row["language"],
-                duration_s=row["duration_s"],
-                words=row.get("transcript_for_wer") or row["transcript"],
-                trusted=row["transcript_quality"] in {"upstream", "standard_text"},
-                raw_rate=int(raw[0]) if raw else None,
-            )
-        )
-    return clips
 
 
 def is_timed(clip: Clip) -> bool:
@@ -227,21 +184,6 @@ def table(figures: Figures, peer: str) -> Iterator[str]:
         yield f"| demo, to first audio of the reply | ≤ 6 s | 3 s | {figures.demo_s:.1f} s | |"
 
 
-def machine() -> str:
-    """Name the machine and the commit."""
-    git = ["git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"  # noqa: S603
-    model = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.processor(),
-    )
-    return f"{os.cpu_count()} × {model}, commit {commit}, profile cpu"
-
-
 async def run(options: argparse.Namespace) -> Figures:
     """Measure the chosen parts."""
     figures = Figures()
@@ -260,7 +202,7 @@ async def run(options: argparse.Namespace) -> Figures:
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--speech", type=Path, default=REPOSITORY.parent / "shared" / "speech")
+    parser.add_argument("--speech", type=Path, default=SPEECH)
     parts = ["v2v", "cut-ins", "noise", "wer", "demo"]
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--every", type=int, default=1, help="take every n-th clip")
@@ -268,8 +210,6 @@ def main() -> None:
     parser.add_argument("--peer", default="", help="what a peer measured in the same sitting, for the last column")
     parser.add_argument("--json", type=Path, help="also write all figures here")
     options = parser.parse_args()
-    if not (options.speech / "manifest.jsonl").is_file():
-        raise SystemExit(f"error: no manifest.jsonl in {options.speech}\nhint:  name the folder with --speech")
     configure(json=False, level="warning")
     figures = asyncio.run(run(options))
     if options.json:

@@ -1,9 +1,12 @@
 """The caller against a gateway with known delays, over real sockets and in real time."""
 
+import asyncio
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from tests.fakes.realtime_server import RATE, Script, fake_gateway
 from voicectl.bench.call_record import WireError
@@ -86,6 +89,22 @@ async def test_garbage_from_the_server_is_a_wire_error(garbage: str) -> None:
     with pytest.raises(WireError):
         async with fake_gateway(Script(garbage=garbage)) as gateway, connect(gateway.url) as caller:
             await caller.speak(words(), RATE)
+
+
+@pytest.mark.parametrize(("api_key", "header"), [("vc_secret", "Bearer vc_secret"), (None, None)])
+async def test_key_is_shown_as_a_bearer_token(api_key: str | None, header: str | None) -> None:
+    shown: list[str | None] = []
+
+    def refuse(connection: ServerConnection, request: Request) -> Response:
+        shown.append(request.headers.get("Authorization"))
+        return connection.respond(401, "no\n")
+
+    async with serve(lambda _: asyncio.sleep(0), "127.0.0.1", 0, process_request=refuse) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(GatewayUnreachable, match="401"):
+            async with connect(f"ws://127.0.0.1:{port}", api_key=api_key):
+                pass
+    assert shown == [header]
 
 
 async def test_no_gateway_is_unreachable() -> None:

@@ -37,7 +37,11 @@ class _Response:
 
 
 class CallRecord:
-    """The agent's side of a call. Feed it every server event in order."""
+    """The agent's side of a call. Feed it every server event in order.
+
+    `item_ids` are the entries of the conversation in the order of their coming, `retrieved` those that were
+    asked for, `input_tokens` the length of each reply's prompt where the server told it.
+    """
 
     def __init__(self) -> None:
         self.errors: list[str] = []
@@ -45,6 +49,10 @@ class CallRecord:
         self.active: str | None = None
         self.speaking = False
         self.last_event_at = 0.0
+        self.session_id: str | None = None
+        self.item_ids: list[str] = []
+        self.retrieved: dict[str, Mapping[str, Any]] = {}
+        self.input_tokens: list[int] = []
         self.committed: list[float] = []
         self._responses: dict[str, _Response] = {}
         self._transcripts: dict[str, str] = {}
@@ -53,6 +61,14 @@ class CallRecord:
         """Take in one event that arrived at `at`; return the audio it carried. Raises WireError."""
         self.last_event_at = at
         match event.get("type"):
+            case "session.created":
+                # Not every server gives ids; who wants to come back or to look something up needs them.
+                self.session_id = _mapping(event, "session").get("id")
+            case "conversation.item.added":
+                self.item_ids.append(_text(_mapping(event, "item"), "id"))
+            case "conversation.item.retrieved":
+                item = _mapping(event, "item")
+                self.retrieved[_text(item, "id")] = item
             case "input_audio_buffer.speech_started":
                 self.speaking = True
             case "input_audio_buffer.speech_stopped" | "input_audio_buffer.cleared":
@@ -123,6 +139,9 @@ class CallRecord:
         if response is None:
             raise WireError(f"response.done for {document.get('id')!r}, which never began")
         response.status = _text(document, "status")
+        usage = document.get("usage")
+        if isinstance(usage, Mapping) and isinstance(usage.get("input_tokens"), int):
+            self.input_tokens.append(usage["input_tokens"])
         response.text = _spoken_text(document) or response.text
         times = (document.get("metadata") or {}).get(TIMES_KEY)
         if times is not None:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import msgspec
 import numpy as np
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from voicectl.bench.call_record import RATE_HZ, CallRecord, ServerEvent, WireError
-from voicectl.bench.outgoing import Outgoing, at_wire_rate
+from voicectl.bench.outgoing import SILENT_FRAME, Outgoing, at_wire_rate
 from voicectl.bench.turns import Spoken, TurnEvidence, TurnReport, report_turn
 from voicectl.core.audio import Samples, float_to_pcm16
 from voicectl.core.errors import VoicectlError
@@ -33,6 +34,15 @@ CLOSE_TIMEOUT_S: Final = 2.0
 PING_INTERVAL_S: Final = 0.5
 MAX_MESSAGE_BYTES: Final = 16_000_000
 _POLL_S: Final = 0.02
+
+
+def _append(frame: Samples) -> str:
+    audio = base64.b64encode(float_to_pcm16(frame)).decode("ascii")
+    return f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}'
+
+
+_SILENT_APPEND: Final = _append(SILENT_FRAME)
+"""Most frames of a call are silence: encoded once, they cost a load generator nothing."""
 
 
 class GatewayUnreachable(VoicectlError):
@@ -71,6 +81,11 @@ class Caller:
         return statistics.median(self._round_trips) if self._round_trips else None
 
     @property
+    def late_s(self) -> list[float]:
+        """Return how late each frame left, seconds."""
+        return self._outgoing.late_s
+
+    @property
     def worst_late_ms(self) -> float:
         """Return how late the latest frame left: above some 10 ms this machine is too busy to measure."""
         return self._outgoing.worst_late_s * 1000
@@ -81,8 +96,7 @@ class Caller:
         Returns without an answer after `answer_timeout_s` of nothing. Raises GatewayUnreachable.
         """
         marks = _Marks.of(self.record)
-        # In a thread: the frames in between must leave on time.
-        spoken = self._outgoing.say(await asyncio.to_thread(at_wire_rate, samples, rate))
+        spoken = await self.say(samples, rate)
         await self._until(spoken.began_at + spoken.samples.size / RATE_HZ)
         await self._settled(marks, answer_timeout_s)
         return self._report(marks, spoken)
@@ -90,13 +104,29 @@ class Caller:
     async def write(self, text: str, *, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> TurnReport:
         """Send a turn as text and hear the answer to its end. Raises GatewayUnreachable."""
         marks = _Marks.of(self.record)
-        content = [{"type": "input_text", "text": text}]
-        await self._send(
-            {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}}
-        )
-        await self._send({"type": "response.create"})
+        await self.ask(text)
         await self._settled(marks, answer_timeout_s)
         return self._report(marks, None, heard=text)
+
+    async def say(self, samples: Samples, rate: int) -> Spoken:
+        """Begin to say mono `samples` with the next frame, whoever speaks; return when they are spoken."""
+        # In a thread: the frames in between must leave on time.
+        return self._outgoing.say(await asyncio.to_thread(at_wire_rate, samples, rate))
+
+    async def ask(self, text: str) -> None:
+        """Send a turn as text and want an answer, without waiting for it."""
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        await self._send({"type": "conversation.item.create", "item": item})
+        await self._send({"type": "response.create"})
+
+    async def retrieve(self, item_id: str) -> None:
+        """Ask for an entry of the conversation; the answer, or an `error`, is an event."""
+        await self._send({"type": "conversation.item.retrieve", "item_id": item_id})
+
+    async def cancel(self) -> None:
+        """Stop the reply in progress; does nothing when there is none."""
+        if self.record.active is not None:
+            await self._send({"type": "response.cancel"})
 
     async def listen(self, microphone: asyncio.Queue[Samples], stopped: asyncio.Event) -> AsyncIterator[TurnReport]:
         """Say what the microphone (24 kHz) gives until `stopped`; yield each turn when its reply is done."""
@@ -151,8 +181,7 @@ class Caller:
             await self._until(due_at)
             frame = out.next_frame()
             out.mark_sent(frame, time.monotonic() - due_at)
-            audio = base64.b64encode(float_to_pcm16(frame)).decode("ascii")
-            await self._send({"type": "input_audio_buffer.append", "audio": audio})
+            await self._send_text(_SILENT_APPEND if frame is SILENT_FRAME else _append(frame))
 
     async def receive(self) -> None:
         """Take in server events until the connection ends."""
@@ -177,8 +206,8 @@ class Caller:
 
     def _take(self, message: str | bytes, at: float) -> None:
         try:
-            event = json.loads(message)
-        except ValueError as error:
+            event = msgspec.json.decode(message)
+        except (msgspec.DecodeError, ValueError) as error:
             raise WireError(f"the server sent {message[:60]!r}, which is no JSON") from error
         if not isinstance(event, dict):
             raise WireError(f"the server sent {message[:60]!r}, which is no event")
@@ -190,8 +219,11 @@ class Caller:
             self._listener.on_audio(audio)
 
     async def _send(self, event: dict[str, Any]) -> None:
+        await self._send_text(json.dumps(event))
+
+    async def _send_text(self, text: str) -> None:
         try:
-            await self._socket.send(json.dumps(event))
+            await self._socket.send(text)
         except ConnectionClosed:
             # The receiver sees the same and knows the reason.
             return
@@ -267,12 +299,14 @@ async def connect(
     timings: bool = True,
     instructions: str | None = None,
     listener: Listener | None = None,
+    api_key: str | None = None,
 ) -> AsyncIterator[Caller]:
     """Call the gateway at `url` and hang up at the end of the block. Raises GatewayUnreachable."""
     address = realtime_url(url, model=model, timings=timings)
     try:
         socket = await websocket_connect(
             address,
+            additional_headers={} if api_key is None else {"Authorization": f"Bearer {api_key}"},
             open_timeout=CONNECT_TIMEOUT_S,
             close_timeout=CLOSE_TIMEOUT_S,
             max_size=MAX_MESSAGE_BYTES,

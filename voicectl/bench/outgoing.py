@@ -11,6 +11,9 @@ from voicectl.bench.turns import Spoken
 from voicectl.core.audio import FRAME_S, Samples
 
 FRAME_SAMPLES: Final = round(FRAME_S * RATE_HZ)
+SILENT_FRAME: Final[Samples] = np.zeros(FRAME_SAMPLES, dtype=np.float32)
+"""The frame of a caller who says nothing; always this very object, so that it can be told by identity."""
+SILENT_FRAME.setflags(write=False)
 
 
 @dataclass(slots=True)
@@ -21,7 +24,7 @@ class Outgoing:
     sent: list[Samples] = field(default_factory=list)
     num_sent: int = 0
     origin_at: float = 0.0
-    worst_late_s: float = 0.0
+    late_s: list[float] = field(default_factory=list)
 
     def say(self, samples: Samples) -> Spoken:
         """Queue mono samples at 24 kHz behind the frames that have left; return when they are spoken."""
@@ -36,6 +39,8 @@ class Outgoing:
 
     def next_frame(self) -> Samples:
         """Take 20 ms from the queue, filled up with silence."""
+        if not self.queued:
+            return SILENT_FRAME
         frame: Samples = np.zeros(FRAME_SAMPLES, dtype=np.float32)
         filled = 0
         while self.queued and filled < FRAME_SAMPLES:
@@ -51,7 +56,12 @@ class Outgoing:
         """Note that a frame has left, so much behind its time."""
         self.sent.append(frame)
         self.num_sent += frame.size
-        self.worst_late_s = max(self.worst_late_s, late_s)
+        self.late_s.append(late_s)
+
+    @property
+    def worst_late_s(self) -> float:
+        """Return how late the latest frame left, seconds."""
+        return max(self.late_s, default=0.0)
 
     @property
     def next_due_at(self) -> float:

@@ -66,7 +66,7 @@ class TurnEvidence:
 
 @dataclass(frozen=True, slots=True)
 class TurnReport:
-    """One turn, measured. None means that it was not observed."""
+    """One turn, measured. None means that it was not observed. Instants are on the caller's clock."""
 
     heard: str
     reply: str
@@ -78,6 +78,8 @@ class TurnReport:
     interrupted: bool
     cut_in: bool
     answered: bool
+    last_voiced_at: float | None = None
+    first_audible_at: float | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the turn as `talk --json` prints it, milliseconds with one decimal."""
@@ -120,6 +122,8 @@ def report_turn(evidence: TurnEvidence) -> TurnReport:
         interrupted=any(reply.status == "cancelled" for reply in evidence.replies),
         cut_in=cut_in,
         answered=shown is not None,
+        last_voiced_at=None if voiced is None else voiced.ended_at,
+        first_audible_at=first_at,
     )
 
 
