@@ -8,7 +8,7 @@ WHEELS := $(CACHE)/wheels
 MODELS ?= faster-whisper-base
 QUESTION ?= What is the capital of France?
 
-.PHONY: help install dev models demo check format test test-unit test-integration test-e2e bench-turn lock clean
+.PHONY: help install dev models demo check format test test-unit test-integration test-e2e bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-faults soak fuzz lock clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,28 @@ test-e2e: $(VENV)/.dev models  ## The real models of profile cpu
 
 bench-turn: $(VENV)/.dev models  ## Measure the latency of turns over recorded speech (SPEECH=folder)
 	$(BIN)/python scripts/bench_turn.py $(if $(SPEECH),--speech $(SPEECH))
+
+bench-load: $(VENV)/.dev models  ## Measure 4, 8 and 16 calls at once (SPEECH=folder, CALLS="4 8 16")
+	$(BIN)/python scripts/bench_load.py --calls $(or $(CALLS),4 8 16) $(if $(SPEECH),--speech $(SPEECH))
+
+bench-barge-in: $(VENV)/.dev models  ## Measure how soon the agent is silent when the caller speaks
+	$(BIN)/python scripts/bench_barge_in.py --calls 1 4 --trials 40
+
+bench-decode: $(VENV)/.dev models  ## Compare the scheduler with a bare loop over the model
+	$(BIN)/python scripts/bench_decode.py
+
+bench-refusal: $(VENV)/.dev models  ## Measure how soon a call too many is refused
+	$(BIN)/python scripts/bench_refusal.py --calls 8 --tries 100
+
+bench-faults: $(VENV)/.dev models  ## Kill each worker 20 times under 8 calls, then the gateway; about 15 minutes
+	$(BIN)/python scripts/fault_workers.py --calls 8 --times 20
+	$(BIN)/python scripts/fault_workers.py --gateway
+
+soak: $(VENV)/.dev models  ## 500 sessions in one gateway: memory, files, tasks, sequences; about 10 minutes
+	$(BIN)/python scripts/soak.py --sessions 500
+
+fuzz: $(VENV)/.dev  ## 200,000 malformed messages; about 7 minutes
+	VOICECTL_FUZZ_MESSAGES=200000 $(BIN)/pytest -s tests/integration/test_fuzz_realtime.py
 
 LOCK := $(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --allow-unsafe

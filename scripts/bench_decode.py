@@ -1,6 +1,6 @@
 """Compare the decoding of the language-model stage with a bare llama_decode loop of the same shape.
 
-    python scripts/bench_decode.py [--profile cpu] [--batches 1,8,16] [--context 200] [--steps 10] [--rounds 3]
+    python scripts/bench_decode.py [--profile cpu] [--batches 1,8,16] [--context 200] [--steps 10] [--rounds 3] [--native-sampler]
 
 Both run in one process on one context, in turns, with the same sequences, positions and greedy sampling;
 the bare loop fills a batch, decodes it and samples, nothing else. Only the ratio means anything on a busy host.
@@ -21,7 +21,7 @@ from voicectl.core.clock import MonotonicClock
 from voicectl.core.config import load_profile
 from voicectl.core.lockfile import read_lock
 from voicectl.core.paths import store_path
-from voicectl.engine.llm.generation import DecodeOutcome, Entry
+from voicectl.engine.llm.generation import DecodeOutcome, Entry, SamplingSettings
 from voicectl.engine.llm.intake import Intake
 from voicectl.engine.llm.loop import LoopLimits, StepLoop
 from voicectl.engine.llm.metrics import LlmMetrics
@@ -84,15 +84,21 @@ class EndlessRunner(LlamaRunner):
 class BareLoop:
     """The least Python there can be around llama_decode."""
 
-    def __init__(self, runner: EndlessRunner) -> None:
+    def __init__(self, runner: EndlessRunner, *, native_sampler: bool) -> None:
+        """Without `native_sampler` tokens are chosen as the stage does, which is faster."""
+        chain = runner.sampler(SamplingSettings(temperature=0.0, top_p=1.0, top_k=1, seed=0))
+        self._sample = self._sample_natively if native_sampler else chain.sample
         self._context = runner.context
         self._batch = native.llama_batch_init(MAX_BATCH, 0, 1)
         self._sampler = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
         native.llama_sampler_chain_add(self._sampler, native.llama_sampler_init_greedy())
 
+    def _sample_natively(self, index: int) -> int:
+        return int(native.llama_sampler_sample(self._sampler, self._context, index))
+
     def run(self, positions: Sequence[int], num_steps: int) -> float:
         """Decode `num_steps` tokens of the sequences 1, 2, … from these positions on and return the seconds."""
-        batch, context, sampler = self._batch, self._context, self._sampler
+        batch, context, sample = self._batch, self._context, self._sample
         size = len(positions)
         tokens = [1] * size
         started_at = time.perf_counter()
@@ -107,14 +113,16 @@ class BareLoop:
             if native.llama_decode(context, batch) != 0:
                 raise SystemExit("llama_decode failed")
             for index in range(size):
-                tokens[index] = native.llama_sampler_sample(sampler, context, index)
+                tokens[index] = sample(index) or 0
         return time.perf_counter() - started_at
 
 
 class Bench:
     """One model, decoded both ways."""
 
-    def __init__(self, runner: EndlessRunner, batch_tokens: int, context_tokens: int, cells: int) -> None:
+    def __init__(
+        self, runner: EndlessRunner, batch_tokens: int, context_tokens: int, cells: int, *, native_sampler: bool
+    ) -> None:
         vocabulary = runner.vocabulary
         template = chat_template(runner.template(), start_text=vocabulary.start_text(), end_text=vocabulary.end_text())
         intake = Intake(PromptBuilder(template, vocabulary), context_tokens=context_tokens)
@@ -122,7 +130,7 @@ class Bench:
         self.runner = runner
         self.loop = StepLoop(runner.endless(), intake, limits, MonotonicClock(), LlmMetrics(CollectorRegistry()))
         self.loop.warm_up("You are a helpful phone agent.")
-        self.bare = BareLoop(runner)
+        self.bare = BareLoop(runner, native_sampler=native_sampler)
         self._num_requests = 0
 
     def round(self, batch: int, num_words: int, num_steps: int) -> tuple[float, float, float]:
@@ -184,13 +192,14 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=200)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--native-sampler", action="store_true", help="let the bare loop use llama.cpp's own sampler")
     options = parser.parse_args()
     profile = load_profile(options.profile)
     llm = profile.llm
     pin = read_lock(REPOSITORY / "models.lock").model(profile.models.llm)
     path = model_file(Store(store_path()).verified_root(pin))
     batches = [int(one) for one in options.batches.split(",")]
-    cells = max(batches) * (options.context + BLOCKS * options.steps + MAX_REPLY)
+    cells = (max(batches) + 1) * (options.context + BLOCKS * options.steps + MAX_REPLY)
     settings = RunnerSettings(
         num_sequences=MAX_BATCH + 1,
         cache_tokens=cells,
@@ -203,17 +212,22 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         if llm.requantise is not None:
             path = stack.enter_context(requantised(path, llm.requantise, llm.threads))
-        bench = Bench(EndlessRunner(path, settings), llm.prefill_tokens, options.context + 2 * MAX_REPLY, cells)
+        bench = Bench(
+            EndlessRunner(path, settings),
+            llm.prefill_tokens,
+            options.context + 2 * MAX_REPLY,
+            cells,
+            native_sampler=options.native_sampler,
+        )
     write = sys.stdout.write
-    write(
-        f"{'batch':>5} {'stage ms':>9} {'bare ms':>8} {'stage tok/s':>12} {'bare tok/s':>11} {'ratio':>6} {'own us':>7}\n"
-    )
+    write("batch  stage ms  bare ms  stage tok/s  bare tok/s  ratio  own us  range of ratios\n")
     for batch in batches:
         rounds = [bench.round(batch, options.context, options.steps) for _ in range(options.rounds)]
-        staged, own, bare = min(rounds, key=lambda one: one[2])
-        ratio = statistics.median(bare / staged for staged, _, bare in rounds)
+        ratios = sorted(bare / staged for staged, _, bare in rounds)
+        staged, own, bare = (statistics.median(column) for column in zip(*rounds, strict=True))
+        ratio = statistics.median(ratios)
         write(f"{batch:>5} {staged * 1e3:>9.2f} {bare * 1e3:>8.2f} {batch / staged:>12.0f}")
-        write(f" {batch / bare:>11.0f} {ratio:>6.3f} {own * 1e6:>7.0f}\n")
+        write(f" {batch / bare:>11.0f} {ratio:>6.3f} {own * 1e6:>7.0f}  {ratios[0]:.3f}-{ratios[-1]:.3f}\n")
 
 
 if __name__ == "__main__":

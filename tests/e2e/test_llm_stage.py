@@ -1,5 +1,6 @@
-"""The embedded language model: cached turns, cancellation, interleaving, long history, hostile text."""
+"""The embedded language model: cached turns, parking, cancellation, long history, hostile text, constraints."""
 
+import json
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from voicectl.core.events import Role
+from voicectl.core.events import Role, ToolChoice
 from voicectl.core.profile import Profile
 from voicectl.core.sections.engine import LlmSettings
 from voicectl.core.sections.hardware import Models
@@ -25,16 +27,19 @@ from voicectl.engine.messages import (
     ReplyBody,
     ScoreTurn,
     TextPiece,
+    Wake,
+    WireTool,
 )
 from voicectl.engine.stage import Job, StageRuntime, StageSetup
 
 pytestmark = pytest.mark.e2e
 
 MODEL = "smollm2-135m-instruct-q4_1"
-SETTINGS = LlmSettings(context_tokens=512, max_sessions=3)
+SETTINGS = LlmSettings(context_tokens=512, hot_sessions=4)
 ANSWER_S = 60.0
 QUESTION = "What time do you open on Sunday?"
 FOLLOW_UP = "And on Monday?"
+CROWD = [f"caller {number}" for number in range(16)]
 
 
 def setup_of(root: Path) -> StageSetup:
@@ -77,7 +82,7 @@ class Caller:
         return self.start(body).get(timeout=ANSWER_S)
 
     def forget_all(self) -> None:
-        for session_id in "abcd":
+        for session_id in (*"abcd", *CROWD):
             assert self.end(Forget(session_id)) == Forgotten()
 
 
@@ -195,17 +200,181 @@ def test_a_seed_repeats_its_reply(caller: Caller) -> None:
     assert once == again
 
 
-def test_more_sessions_than_sequences_evict_the_idle(caller: Caller) -> None:
-    for session_id in "abcd":
-        assert caller.ask(session_id, QUESTION, max_tokens=2).end.completion_tokens == 2
-    assert caller.ask("d", QUESTION, max_tokens=2).end.cached_tokens > 20
-    assert caller.ask("a", QUESTION, max_tokens=2).end.cached_tokens < 30
+def test_sixteen_callers_on_four_sequences_are_all_answered_and_none_is_lost(caller: Caller) -> None:
+    questions = {session_id: f"{QUESTION} I am {session_id}." for session_id in CROWD}
+    replies = {session_id: caller.start(generate(session_id, text)) for session_id, text in questions.items()}
+    answers = {session_id: answer_of(one) for session_id, one in replies.items()}
+    assert all(answer.text for answer in answers.values())
+    follow_ups = {
+        session_id: caller.start(generate(session_id, text, answers[session_id].text, FOLLOW_UP))
+        for session_id, text in questions.items()
+    }
+    for session_id, one in follow_ups.items():
+        again = answer_of(one)
+        assert again.end.cached_tokens > answers[session_id].end.prompt_tokens, "parked, not lost"
+
+
+@pytest.mark.parametrize("wakes", [True, False], ids=["woken", "asks at once"])
+def test_parking_does_not_change_a_reply(caller: Caller, wakes: bool) -> None:
+    first = caller.ask("a", QUESTION)
+    stayed = caller.ask("a", QUESTION, first.text, FOLLOW_UP)
+    caller.forget_all()
+    assert caller.ask("a", QUESTION).text == first.text
+    for session_id in CROWD[:4]:
+        caller.ask(session_id, QUESTION, max_tokens=2)
+    if wakes:
+        assert caller.end(Wake("a")) == Forgotten()
+    parked = caller.ask("a", QUESTION, first.text, FOLLOW_UP)
+    assert parked == stayed
+
+
+def test_a_session_that_was_forgotten_is_not_parked(caller: Caller) -> None:
+    first = caller.ask("a", QUESTION)
+    for session_id in CROWD[:4]:
+        caller.ask(session_id, QUESTION, max_tokens=2)
+    caller.end(Forget("a"))
+    assert caller.ask("a", QUESTION, first.text, FOLLOW_UP).end.cached_tokens < 30
 
 
 def test_a_request_for_another_stage_is_rejected(caller: Caller) -> None:
     reply = caller.end(ScoreTurn(b""))
     assert isinstance(reply, Failed)
     assert reply.kind == "rejected"
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "day": {"enum": ["Saturday", "Sunday"]},
+        "open": {"type": "boolean"},
+        "hours": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+    },
+    "required": ["day", "open", "hours"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_reply_follows_its_schema(caller: Caller, temperature: float) -> None:
+    request = generate("a", QUESTION, max_tokens=120, temperature=temperature)
+    answer = answer_of(caller.start(structs.replace(request, schema=json.dumps(SCHEMA))))
+    reply = json.loads(answer.text)
+    assert answer.end.finish == "stop"
+    assert set(reply) == {"day", "open", "hours"}
+    assert reply["day"] in {"Saturday", "Sunday"}
+    assert isinstance(reply["open"], bool)
+    assert len(reply["hours"]) == 2
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "no JSON",
+        "[]",
+        '{"type": "colour"}',
+        '{"$ref": "https://example.com/schema"}',
+        '{"$ref": "#"}',
+        '{"type": "string", "pattern": "^[a-z]+$"}',
+        '{"anyOf": []}',
+        '{"type": "object", "properties": {"a": 1}}',
+        json.dumps({"enum": ["x" * 1000] * 200}),
+        "[" * 50_000,
+        '{"a":' * 3000 + "1" + "}" * 3000,
+    ],
+)
+def test_a_schema_that_cannot_be_kept_is_refused_and_the_model_lives(caller: Caller, schema: str) -> None:
+    reply = caller.end(structs.replace(generate("a", QUESTION), schema=schema))
+    assert isinstance(reply, Failed), reply
+    assert reply.kind == "rejected"
+    assert caller.ask("a", QUESTION, max_tokens=2).text
+
+
+WEATHER = WireTool(
+    "get_weather",
+    "Get the current weather in a city.",
+    '{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}',
+)
+BOOK = WireTool(
+    "book_table",
+    "Book a table at the restaurant.",
+    '{"type": "object", "properties": {"people": {"type": "integer"}, "time": {"type": "string"}},'
+    ' "required": ["people", "time"]}',
+)
+
+
+def with_tools(request: Generate, choice: ToolChoice = "auto", forced: str | None = None) -> Generate:
+    return structs.replace(request, tools=(WEATHER, BOOK), tool_choice=choice, forced_tool=forced)
+
+
+def test_a_clear_request_calls_its_function_and_nothing_of_the_call_is_said(caller: Caller) -> None:
+    answer = answer_of(caller.start(with_tools(generate("a", "What is the weather in Paris?", max_tokens=60))))
+    assert answer.end.finish == "tool_calls"
+    (call,) = answer.end.tool_calls
+    assert (call.name, json.loads(call.arguments)) == ("get_weather", {"city": "Paris"})
+    assert call.call_id.startswith("call_")
+    assert answer.text == ""
+
+
+def test_small_talk_calls_no_function(caller: Caller) -> None:
+    answer = answer_of(caller.start(with_tools(generate("a", "Hello, how are you?", max_tokens=40))))
+    assert answer.text
+    assert answer.end.tool_calls == ()
+
+
+def test_the_output_of_a_function_is_answered_from_the_cached_call(caller: Caller) -> None:
+    question = with_tools(generate("a", "What is the weather in Paris?", max_tokens=60))
+    asked = answer_of(caller.start(question))
+    (call,) = asked.end.tool_calls
+    output = PromptMessage("tool", '{"weather": "sunny"}', call_id=call.call_id)
+    messages = (*question.messages, PromptMessage("assistant", "", (call,)), output)
+    again = answer_of(caller.start(structs.replace(question, messages=messages)))
+    assert again.text
+    assert not set(again.text) & set("<{}"), "neither the output's wrapping nor another call is said"
+    assert again.end.prompt_tokens > asked.end.prompt_tokens
+    longer = (*messages, PromptMessage("assistant", again.text or "It is sunny."), PromptMessage("user", "Thanks."))
+    third = answer_of(caller.start(structs.replace(question, messages=longer)))
+    assert third.end.cached_tokens >= again.end.prompt_tokens - 2
+
+
+@pytest.mark.parametrize(("forced", "names"), [(None, {"get_weather", "book_table"}), ("book_table", {"book_table"})])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_call_that_must_be_made_is_made(
+    caller: Caller, forced: str | None, names: set[str], temperature: float
+) -> None:
+    request = generate("a", "Hello, how are you?", max_tokens=120, temperature=temperature, seed=3)
+    answer = answer_of(caller.start(with_tools(request, "required", forced)))
+    assert answer.text == ""
+    if answer.end.finish == "tool_calls":
+        (call,) = answer.end.tool_calls
+        assert call.name in names
+        keys = {"get_weather": {"city"}, "book_table": {"people", "time"}}[call.name]
+        assert set(json.loads(call.arguments)) == keys
+    else:
+        assert answer.end.completion_tokens == 120, "a string argument may run on to the end of the reply"
+
+
+def test_words_or_a_schema_or_a_call(caller: Caller) -> None:
+    request = structs.replace(with_tools(generate("a", "What is the weather in Paris?", max_tokens=60)), schema="{}")
+    answer = answer_of(caller.start(structs.replace(request, schema=json.dumps(SCHEMA))))
+    assert answer.end.tool_calls or set(json.loads(answer.text)) == {"day", "open", "hours"}
+
+
+def test_a_function_that_cannot_be_offered_is_refused(caller: Caller) -> None:
+    request = generate("a", QUESTION)
+    for tools in (
+        (WireTool("no spaces", "", ""),),
+        (WEATHER, WEATHER),
+        (WireTool("f", "", '{"type": "string"}'),),
+        (WireTool("f", "", "{"),),
+        (WireTool("f", "word " * 4000, "{}"),),
+        tuple(WireTool(f"f{number}", "", "") for number in range(100)),
+    ):
+        reply = caller.end(structs.replace(request, tools=tools))
+        assert isinstance(reply, Failed), tools
+        assert reply.kind == "rejected"
+    missing = caller.end(structs.replace(with_tools(request, "required"), forced_tool="get_time"))
+    assert isinstance(missing, Failed)
+    assert "get_time" in missing.message
 
 
 def test_closing_answers_what_runs(llm_root: Path) -> None:

@@ -45,6 +45,31 @@ def test_flag_beats_environment_beats_profile_beats_default(write) -> None:
     assert (server.port, server.host, server.max_sessions, server.queue_depth) == (3, "127.0.0.2", 2, 100)
 
 
+def test_host_file_beats_profile_and_loses_to_the_environment(write, tmp_path: Path) -> None:
+    path = write(CPU + "server: {port: 1, host: 0.0.0.0, max_sessions: 2}\n")
+    host = tmp_path / "host.yaml"
+    host.write_text("server: {port: 7, host: 127.0.0.7}\nstt: {windows: [3000]}\n")
+    profile = load_profile(path, environment={"VOICECTL_SERVER__HOST": "127.0.0.2"}, host_file=host)
+    server = profile.server
+    assert (server.port, server.host, server.max_sessions) == (7, "127.0.0.2", 2)
+    assert profile.stt.windows == (3000,)
+
+
+def test_host_file_of_this_host_is_read_where_nothing_else_is_said(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("VOICECTL_HOME", str(tmp_path))
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "host.yaml").write_text("server: {max_sessions: 3}\n")
+    assert load_profile("cpu").server.max_sessions == 3
+    assert load_profile("cpu", environment={}).server.max_sessions != 3
+
+
+def test_error_names_the_key_of_the_host_file(tmp_path: Path) -> None:
+    host = tmp_path / "host.yaml"
+    host.write_text("server: {prot: 7}\n")
+    with pytest.raises(ConfigError, match=r"host\.yaml: server\.prot: unknown key"):
+        load_profile("cpu", environment={}, host_file=host)
+
+
 def test_overrides_reach_lists_and_take_yaml_values() -> None:
     profile = load_profile("cpu", overrides=["workers.0.device=cuda", "stt.windows=[3000]"], environment={})
     assert profile.workers[0].device == "cuda"

@@ -1,6 +1,7 @@
-"""Keep account of which session's tokens lie in which sequence. Decides; `runner` carries it out.
+"""Keep account of which session's tokens lie in which sequence. Decides; `residency` carries it out.
 
-Sequence 0 holds the prompt prefix that all sessions share and is never given to one.
+Sequence 0 holds the prompt prefix that all sessions share and is never given to one. All sequences draw
+on one pool of cells, a cell a token; a session that begins with the shared prefix uses the prefix's cells.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,12 +29,22 @@ class Lease:
         return self.share or self.keep
 
 
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """What a sequence holds of its session: `tokens`, the first `num_shared` of them in the prefix's cells."""
+
+    sequence: int
+    tokens: tuple[int, ...]
+    num_shared: int
+
+
 @dataclass(slots=True)
 class _Slot:
     sequence: int
     session_id: str | None = None
     tokens: list[int] = field(default_factory=list)
     num_shared: int = 0
+    num_reserved: int = 0
     is_busy: bool = False
     used_at: int = 0
 
@@ -41,28 +52,88 @@ class _Slot:
         del self.tokens[length:]
         self.num_shared = min(self.num_shared, length)
 
+    def num_cells(self) -> int:
+        """Return the cells that are the session's own, or will be when its request has ended."""
+        own = len(self.tokens) - self.num_shared
+        return max(own, self.num_reserved) if self.is_busy else own
+
 
 class SequenceCache:
     """Sessions and the tokens they hold. A session is busy from `acquire` to `release`."""
 
-    def __init__(self, num_slots: int) -> None:
-        """`num_slots` is the number of sessions that can be held at the same time."""
+    def __init__(self, num_slots: int, *, num_cells: int, idle_cells: int | None = None) -> None:
+        """`num_slots` sessions share `num_cells`, of which idle ones should keep at most `idle_cells`."""
         self._slots = [_Slot(sequence) for sequence in range(PREFIX_SEQUENCE + 1, num_slots + 1)]
         self._by_session: dict[str, _Slot] = {}
         self._prefix: list[int] = []
+        self._num_cells = num_cells
+        self._idle_cells = num_cells if idle_cells is None else idle_cells
         self._num_uses = 0
+
+    def __contains__(self, session_id: str) -> bool:
+        return session_id in self._by_session
 
     def hold_prefix(self, tokens: Sequence[int]) -> None:
         """Note what the prefix sequence holds."""
         self._prefix = list(tokens)
 
-    def acquire(self, session_id: str, prompt: Sequence[int]) -> Lease | None:
-        """Give a session a sequence that begins with as much of `prompt` as possible; None if all are busy.
+    # --- room --------------------------------------------------------------------------------
+
+    def make_room(self, session_id: str, num_tokens: int) -> tuple[str, ...] | None:
+        """Return whom to send away, longest idle first, so that a session can hold `num_tokens` of its own.
+
+        None when only busy sessions are left to send away: the session must wait.
+        """
+        own = self._by_session.get(session_id)
+        held = own.num_cells() if own is not None and not own.is_busy else 0
+        excess = self.num_taken() - held + num_tokens - self._num_cells
+        lacks_slot = own is None and all(slot.session_id is not None for slot in self._slots)
+        victims: list[str] = []
+        for slot in self._longest_idle(apart_from=own):
+            if excess <= 0 and not lacks_slot:
+                break
+            victims.append(slot.session_id or "")
+            excess -= slot.num_cells()
+            lacks_slot = False
+        return None if excess > 0 or lacks_slot else tuple(victims)
+
+    def surplus(self) -> tuple[str, ...]:
+        """Return the idle sessions to send away because attention reads every cell; the last used one stays."""
+        idle = self._longest_idle()
+        num_cells = sum(slot.num_cells() for slot in idle)
+        victims = []
+        for slot in idle[:-1]:
+            if num_cells <= self._idle_cells:
+                break
+            victims.append(slot.session_id or "")
+            num_cells -= slot.num_cells()
+        return tuple(victims)
+
+    def num_taken(self) -> int:
+        """Return the cells that are in use or promised to busy sessions."""
+        return len(self._prefix) + sum(slot.num_cells() for slot in self._slots)
+
+    # --- sessions ----------------------------------------------------------------------------
+
+    def adopt(self, session_id: str, tokens: Sequence[int], num_shared: int) -> int | None:
+        """Give an idle session a free sequence that will hold `tokens`, and return it; None if there is none."""
+        slot = self._free()
+        if slot is None or session_id in self._by_session:
+            return None
+        self._by_session[session_id] = slot
+        slot.session_id = session_id
+        slot.tokens = list(tokens)
+        slot.num_shared = num_shared
+        self.touch(session_id)
+        return slot.sequence
+
+    def acquire(self, session_id: str, prompt: Sequence[int], num_new: int = 0) -> Lease | None:
+        """Give a session a sequence that begins with as much of `prompt` as possible; None if there is none.
 
         At least the last token of the prompt is left to run, because the reply is drawn from it.
-        A session without a sequence takes a free one, or that of the session idle for longest.
+        `num_new` more tokens are promised to the session beside its prompt.
         """
-        slot = self._by_session.get(session_id) or self._vacate()
+        slot = self._by_session.get(session_id) or self._free()
         if slot is None or slot.is_busy:
             return None
         limit = len(prompt) - 1
@@ -75,12 +146,18 @@ class SequenceCache:
             keep = 0
             slot.tokens = list(prompt[:share])
             slot.num_shared = share
-        self._num_uses += 1
-        slot.used_at = self._num_uses
         slot.session_id = session_id
         slot.is_busy = True
+        slot.num_reserved = len(prompt) + num_new - slot.num_shared
         self._by_session[session_id] = slot
+        self.touch(session_id)
         return Lease(slot.sequence, keep=keep, share=share)
+
+    def touch(self, session_id: str) -> None:
+        """Count a session as used just now; unknown ones are ignored."""
+        if (slot := self._by_session.get(session_id)) is not None:
+            self._num_uses += 1
+            slot.used_at = self._num_uses
 
     def extend(self, session_id: str, tokens: Iterable[int]) -> None:
         """Note tokens that have run."""
@@ -104,39 +181,47 @@ class SequenceCache:
         slot.cut(0)
         return slot.sequence
 
-    def evict_idle(self) -> int | None:
-        """Drop the session idle for longest and return the sequence to empty; None if all are busy."""
-        victim = min(self._idle(), key=lambda slot: slot.used_at, default=None)
-        return self.forget(victim.session_id) if victim and victim.session_id else None
+    # --- questions ---------------------------------------------------------------------------
+
+    def longest_idle(self) -> str | None:
+        """Return the session idle for longest; None if all are busy."""
+        return next((slot.session_id for slot in self._longest_idle()), None)
 
     def busy_sessions(self) -> frozenset[str]:
         """Return the sessions with a request under way."""
         return frozenset(session_id for session_id, slot in self._by_session.items() if slot.is_busy)
 
+    def sessions(self) -> tuple[str, ...]:
+        """Return the sessions that hold a sequence."""
+        return tuple(self._by_session)
+
+    def num_sessions(self) -> int:
+        """Return how many sessions hold a sequence."""
+        return len(self._by_session)
+
     def sequence(self, session_id: str) -> int:
         """Return the sequence of a session."""
         return self._by_session[session_id].sequence
 
-    def tokens(self, session_id: str) -> tuple[int, ...]:
-        """Return what a session holds; nothing for unknown sessions."""
+    def tenancy(self, session_id: str) -> Tenancy | None:
+        """Return what a session holds; None for one without a sequence."""
         slot = self._by_session.get(session_id)
-        return tuple(slot.tokens) if slot else ()
+        return Tenancy(slot.sequence, tuple(slot.tokens), slot.num_shared) if slot else None
+
+    def num_useful(self, tokens: Sequence[int], prompt: Sequence[int]) -> int:
+        """Return how many tokens of a prompt `tokens` spare, beyond those that the shared prefix spares."""
+        return common_prefix(tokens, prompt) - common_prefix(self._prefix, prompt)
 
     def num_tokens(self) -> int:
         """Return how many tokens lie in the cache; shared ones count once."""
         return len(self._prefix) + sum(len(slot.tokens) - slot.num_shared for slot in self._slots)
 
-    def _vacate(self) -> _Slot | None:
-        free = next((slot for slot in self._slots if slot.session_id is None), None)
-        if free is not None:
-            return free
-        victim = min(self._idle(), key=lambda slot: slot.used_at, default=None)
-        if victim is not None and victim.session_id is not None:
-            self.forget(victim.session_id)
-        return victim
+    def _free(self) -> _Slot | None:
+        return next((slot for slot in self._slots if slot.session_id is None), None)
 
-    def _idle(self) -> Iterable[_Slot]:
-        return (slot for slot in self._by_session.values() if not slot.is_busy)
+    def _longest_idle(self, *, apart_from: _Slot | None = None) -> list[_Slot]:
+        idle = (slot for slot in self._by_session.values() if not slot.is_busy and slot is not apart_from)
+        return sorted(idle, key=lambda slot: slot.used_at)
 
 
 def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:

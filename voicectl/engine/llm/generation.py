@@ -1,14 +1,15 @@
 """One reply on its way: how it is drawn, which tokens are still to run, and the text so far."""
 
-import codecs
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from voicectl.core.errors import RequestRejected
 from voicectl.core.ports import FinishReason
+from voicectl.engine.llm.calls import CallGrammar
+from voicectl.engine.llm.reply import Reply
 from voicectl.engine.messages import Generate, GenerationEnded
 from voicectl.engine.stage import Job
 
@@ -47,8 +48,7 @@ class DecodeOutcome(Enum):
     """Some sequences of the batch may have grown: cut them back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One token of a batch: where it stands and whether the next token will be drawn from it."""
 
     token: int
@@ -60,8 +60,12 @@ class Entry:
 class Chain(Protocol):
     """The samplers of one request."""
 
-    def sample(self, index: int) -> int:
-        """Return the next token after entry `index` of the batch decoded last."""
+    def sample(self, index: int) -> int | None:
+        """Return the next token after entry `index` of the batch decoded last; None if its grammar allows none."""
+        ...
+
+    def constrain(self, grammar: str) -> None:
+        """Allow only what `grammar` does from the next token on. Raises RequestRejected for an unusable one."""
         ...
 
     def close(self) -> None:
@@ -69,32 +73,26 @@ class Chain(Protocol):
         ...
 
 
-class TextStream:
-    """Joins the bytes of tokens to text; a character split between tokens waits for its rest."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-
-    def feed(self, piece: bytes) -> str:
-        """Return the whole characters that are new. An unfinished one at the end of a reply is dropped."""
-        return self._decoder.decode(piece)
-
-
 @dataclass(slots=True)
 class Generation:
-    """A request with its prompt. `chain` is None until it is admitted to a sequence."""
+    """A request with its prompt. `chain` is None until it is admitted to a sequence.
+
+    `grammar` holds for the whole reply, `calls` from where it begins a function call.
+    """
 
     job: Job
     session_id: str
     sampling: SamplingSettings
     prompt: Sequence[int]
     max_tokens: int
+    reply: Reply
+    grammar: str | None = None
+    calls: CallGrammar | None = None
     chain: Chain | None = None
     num_cached: int = 0
     num_run: int = 0
     num_completed: int = 0
     next_token: int | None = None
-    text: TextStream = field(default_factory=TextStream)
 
     @property
     def request_id(self) -> int:
@@ -117,6 +115,7 @@ class Generation:
             prompt_tokens=len(self.prompt),
             cached_tokens=self.num_cached,
             completion_tokens=self.num_completed,
+            tool_calls=(self.reply.call,) if self.reply.call else (),
         )
 
 

@@ -1,5 +1,6 @@
 """Take requests step by step from prompt to reply: schedule, run, sample, emit. Knows no threads."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +12,10 @@ from voicectl.core.errors import EngineError, RequestRejected
 from voicectl.core.ports import FinishReason
 from voicectl.engine.llm.cache import PREFIX_SEQUENCE, SequenceCache
 from voicectl.engine.llm.generation import Chain, DecodeOutcome, Entry, Generation, SamplingSettings, Work
-from voicectl.engine.llm.prompt import PromptBuilder
+from voicectl.engine.llm.intake import Intake
+from voicectl.engine.llm.metrics import LlmMetrics, StepKind
+from voicectl.engine.llm.parking import ParkedStates
+from voicectl.engine.llm.residency import Memory, Residency
 from voicectl.engine.llm.scheduler import DecodeStep, Scheduler, Step, WaitingLine
 from voicectl.engine.messages import Failed, FailureKind, Forget, Forgotten, Generate, ReplyBody, TextPiece, Wake
 from voicectl.engine.stage import Job
@@ -31,45 +35,53 @@ class Words(Protocol):
         ...
 
 
-class Backend(Protocol):
+class Backend(Memory, Protocol):
     """What the loop needs of a model; `runner.LlamaRunner` says what each method does."""
 
     @property
     def vocabulary(self) -> Words: ...
     def sampler(self, settings: SamplingSettings) -> Chain: ...
     def decode(self, entries: Sequence[Entry]) -> DecodeOutcome: ...
-    def cut(self, sequence: int, length: int) -> int: ...
-    def share(self, source: int, target: int, length: int) -> None: ...
     def clear(self) -> None: ...
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class LoopLimits:
-    """Bounds of the loop: tokens one session may hold, sessions, and prompt tokens a step."""
+    """Bounds of the loop.
 
-    context_tokens: int
-    max_sessions: int
+    `hot_sessions` share `cache_tokens`, of which idle ones should keep at most `idle_tokens`; what does not
+    fit is parked, up to `parked_bytes`. A step runs at most `prefill_tokens` of prompts.
+    """
+
+    hot_sessions: int
+    cache_tokens: int
     prefill_tokens: int
+    idle_tokens: int | None = None
+    parked_bytes: int = 0
 
 
 class StepLoop:
     """All requests of one model. Every method belongs to the thread that owns the backend."""
 
-    def __init__(self, backend: Backend, prompts: PromptBuilder, limits: LoopLimits, clock: Clock) -> None:
+    def __init__(self, backend: Backend, intake: Intake, limits: LoopLimits, clock: Clock, metrics: LlmMetrics) -> None:
         self._backend = backend
-        self._prompts = prompts
+        self._intake = intake
         self._limits = limits
         self._clock = clock
-        self._cache = SequenceCache(limits.max_sessions)
+        self._metrics = metrics
+        self._cache = SequenceCache(limits.hot_sessions, num_cells=limits.cache_tokens, idle_cells=limits.idle_tokens)
+        self._parked = ParkedStates(limits.parked_bytes)
+        self._residency = Residency(backend, self._cache, self._parked, metrics)
         self._scheduler = Scheduler(prefill_tokens=limits.prefill_tokens)
         self._line = WaitingLine()
         self._generations: dict[int, Generation] = {}
         self._prefix: list[int] = []
+        self._watch()
 
     def warm_up(self, system_prompt: str) -> None:
         """Run the prefix that all sessions share, and one token more so that the first reply is not slow."""
-        self._prefix = self._prompts.prefix(system_prompt)[: self._limits.context_tokens // 2]
+        self._prefix = self._intake.prefix(system_prompt)
         self._load_prefix()
         probe = PREFIX_SEQUENCE + 1
         self._run_alone([Entry(self._prefix[-1], 0, probe, wants_logits=True)])
@@ -86,6 +98,7 @@ class StepLoop:
             self._forget(body.session_id)
             _deliver(job, Forgotten())
         elif isinstance(body, Wake):
+            self._residency.wake(body.session_id)
             _deliver(job, Forgotten())
         elif not isinstance(body, Generate):
             _deliver(job, Failed("rejected", f"the language model cannot serve {type(body).__name__}"))
@@ -102,6 +115,7 @@ class StepLoop:
         """Drop what is late, admit what can begin, and run the model once for what is due."""
         self._drop_late()
         self._admit()
+        self._residency.trim()
         step = self._scheduler.next_step()
         if step is not None:
             self._run(self._works(step))
@@ -109,7 +123,8 @@ class StepLoop:
     def reset(self, message: str) -> None:
         """Fail all requests and begin with an empty cache, after an error of unknown extent."""
         self.fail_all("internal", message)
-        self._cache = SequenceCache(self._limits.max_sessions)
+        for session_id in self._cache.sessions():
+            self._cache.forget(session_id)
         self._backend.clear()
         self._load_prefix()
 
@@ -127,44 +142,58 @@ class StepLoop:
         self.fail_all("cancelled", "the language model is stopping")
         self._backend.close()
 
+    def _watch(self) -> None:
+        watch = self._metrics.watch
+        watch("running", "Requests that hold a sequence.", lambda: len(self._generations) - len(self._line))
+        watch("waiting", "Requests that wait for their session, a sequence or cells.", lambda: len(self._line))
+        watch("hot_sessions", "Sessions in the cache.", self._cache.num_sessions)
+        watch("parked_sessions", "Sessions parked in memory.", lambda: len(self._parked))
+        watch("parked_bytes", "Size of the parked sessions.", lambda: self._parked.num_bytes)
+        watch("cache_tokens", "Tokens in the cache.", self._cache.num_tokens)
+
     # --- admission ---------------------------------------------------------------------------
 
     def _enqueue(self, job: Job, body: Generate) -> None:
-        context = self._limits.context_tokens
         try:
-            sampling = SamplingSettings.of(body)
-            if body.max_tokens < 1:
-                raise RequestRejected(f"max_tokens is {body.max_tokens}, it must be at least 1")
-            reply_room = min(body.max_tokens, context // 2)
-            prompt = self._prompts.build(body.messages, context - reply_room)
+            generation = self._intake.generation(job, body)
+            self._check_grammar(generation)
         except RequestRejected as error:
+            self._metrics.ended("rejected")
             _deliver(job, Failed("rejected", error.message))
             return
-        max_tokens = min(body.max_tokens, context - len(prompt))
-        self._generations[job.request_id] = Generation(job, body.session_id, sampling, prompt, max_tokens)
-        self._line.add(job.request_id, body.session_id, job.priority)
+        self._generations[job.request_id] = generation
+        self._line.add(job.request_id, body.session_id, job.priority, job.deadline_at)
+
+    def _check_grammar(self, generation: Generation) -> None:
+        """Try the grammar that the reply follows, or may follow later, so that a bad one is refused at once."""
+        grammar = generation.grammar or (generation.calls.text() if generation.calls else None)
+        if grammar is not None:
+            chain = self._backend.sampler(generation.sampling)
+            try:
+                chain.constrain(grammar)
+            finally:
+                chain.close()
 
     def _admit(self) -> None:
         while (request_id := self._line.next_ready(self._cache.busy_sessions())) is not None:
-            self._line.remove(request_id)
             generation = self._generations[request_id]
-            lease = self._cache.acquire(generation.session_id, generation.prompt)
-            if lease is None:
-                text = f"all {self._limits.max_sessions} sequences of the language model are in use"
-                self._fail(request_id, "rejected", text)
+            num_cached = self._residency.admit(generation.session_id, generation.prompt, generation.max_tokens)
+            if num_cached is None:
+                if self._cache.busy_sessions():
+                    return
+                self._fail(
+                    request_id, "rejected", f"the cache holds {self._limits.cache_tokens} tokens, too few for it"
+                )
                 continue
-            generation.num_cached = lease.cached
-            # Chain before cut: from here on a failure releases both.
+            self._line.begin(request_id, self._cache.busy_sessions())
             generation.chain = self._backend.sampler(generation.sampling)
-            held = self._backend.cut(lease.sequence, lease.keep)
-            if lease.share:
-                self._backend.share(PREFIX_SEQUENCE, lease.sequence, lease.share)
-            elif held < lease.keep:
-                self._cache.cut(generation.session_id, held)
-                generation.num_cached = held
-            generation.num_run = generation.num_cached
-            num_tokens = len(generation.prompt) - generation.num_cached
-            self._scheduler.add(request_id, priority=generation.job.priority, num_tokens=num_tokens)
+            if generation.grammar is not None:
+                generation.chain.constrain(generation.grammar)
+            generation.num_cached = generation.num_run = num_cached
+            num_tokens = len(generation.prompt) - num_cached
+            job = generation.job
+            self._scheduler.add(request_id, priority=job.priority, num_tokens=num_tokens, deadline_at=job.deadline_at)
+            self._metrics.admitted(num_cached, num_tokens)
 
     def _drop_late(self) -> None:
         now = self._clock.now()
@@ -188,10 +217,13 @@ class StepLoop:
     def _run(self, works: Sequence[Work]) -> None:
         """Run a batch and draw from it. If the batch fails, each request runs alone; what fails alone, ends."""
         entries = [entry for work in works for entry in self._entries(work)]
+        started_at = time.perf_counter()
         outcome = self._backend.decode(entries)
-        while outcome is DecodeOutcome.NO_SPACE and self._evict_idle():
+        while outcome is DecodeOutcome.NO_SPACE and self._residency.park_one():
             outcome = self._backend.decode(entries)
         if outcome is DecodeOutcome.DONE:
+            kind: StepKind = "prefill" if works[0].generation.next_token is None else "decode"
+            self._metrics.ran(kind, len(works), len(entries), time.perf_counter() - started_at)
             last = -1
             for work in works:
                 last += len(work.tokens)
@@ -199,6 +231,7 @@ class StepLoop:
             return
         intact = [work for work in works if self._restore(work)]
         if len(works) > 1:
+            self._metrics.split()
             for work in intact:
                 self._run([work])
         for work in intact if len(works) == 1 else ():
@@ -210,7 +243,7 @@ class StepLoop:
         start = generation.num_run
         last = len(work.tokens) - 1
         return [
-            Entry(token, start + index, sequence, wants_logits=work.draws and index == last)
+            Entry(token, start + index, sequence, work.draws and index == last)
             for index, token in enumerate(work.tokens)
         ]
 
@@ -223,15 +256,32 @@ class StepLoop:
         if not work.draws or generation.chain is None:
             return
         token = generation.chain.sample(index)
+        if token is None:
+            self._fail(generation.request_id, "internal", "no token of the model fits the grammar of the reply")
+            return
         vocabulary = self._backend.vocabulary
         if vocabulary.ends_generation(token):
             self._finish(generation, "stop")
             return
         generation.accept(token)
-        if text := generation.text.feed(vocabulary.piece(token)):
-            _deliver(generation.job, TextPiece(text))
-        if generation.is_full():
+        self._speak(generation, vocabulary.piece(token))
+
+    def _speak(self, generation: Generation, piece: bytes) -> None:
+        """Pass on what a token adds to the reply, and end it where it has said all."""
+        reply = generation.reply
+        was_calling = reply.call_so_far is not None
+        if words := reply.feed(piece):
+            _deliver(generation.job, TextPiece(words))
+        if reply.call is not None:
+            self._finish(generation, "tool_calls")
+        elif generation.is_full():
             self._finish(generation, "length")
+        elif reply.call_so_far is not None and not was_calling:
+            self._begin_call(generation, reply.call_so_far)
+
+    def _begin_call(self, generation: Generation, start: str) -> None:
+        if generation.calls is not None and generation.chain is not None and generation.grammar is None:
+            generation.chain.constrain(generation.calls.text(start))
 
     def _restore(self, work: Work) -> bool:
         """Cut a sequence back to what it held before a failed batch; end its request if that cannot be done."""
@@ -247,27 +297,22 @@ class StepLoop:
             self._fail(generation.request_id, "rejected", "the cache of the language model is full")
         else:
             self._fail(generation.request_id, "internal", f"the model failed at token {generation.num_run}")
-        self._empty(self._cache.forget(generation.session_id))
-
-    def _evict_idle(self) -> bool:
-        sequence = self._cache.evict_idle()
-        self._empty(sequence)
-        return sequence is not None
-
-    def _empty(self, sequence: int | None) -> None:
-        if sequence is not None:
-            self._backend.cut(sequence, 0)
+        self._residency.forget(generation.session_id)
 
     # --- ending ------------------------------------------------------------------------------
 
     def _finish(self, generation: Generation, finish: FinishReason) -> None:
+        if rest := generation.reply.rest():
+            _deliver(generation.job, TextPiece(rest))
         self._release(generation)
+        self._metrics.ended(finish)
         _deliver(generation.job, generation.ended(finish))
 
     def _fail(self, request_id: int, kind: FailureKind, message: str) -> None:
         generation = self._generations.get(request_id)
         if generation is not None:
             self._release(generation)
+            self._metrics.ended(kind)
             _deliver(generation.job, Failed(kind, message))
 
     def _release(self, generation: Generation) -> None:
@@ -277,13 +322,13 @@ class StepLoop:
         if generation.chain is not None:
             generation.chain.close()
             generation.chain = None
-            self._cache.release(generation.session_id)
+            self._residency.release(generation.session_id)
 
     def _forget(self, session_id: str) -> None:
         of_session = [key for key, one in self._generations.items() if one.session_id == session_id]
         for request_id in of_session:
             self._fail(request_id, "cancelled", "its session was forgotten")
-        self._empty(self._cache.forget(session_id))
+        self._residency.forget(session_id)
 
     def _load_prefix(self) -> None:
         size = self._limits.prefill_tokens

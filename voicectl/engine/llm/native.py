@@ -10,5 +10,7 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from llama_cpp import llama_cpp as native
+from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+from llama_cpp.llama_grammar import SchemaConverter
 
-__all__ = ["native"]
+__all__ = ["Jinja2ChatFormatter", "SchemaConverter", "native"]

@@ -1,4 +1,4 @@
-"""Call llama.cpp: load a model, fill batches, decode, copy and cut sequences. Decides nothing."""
+"""Call llama.cpp: load a model, fill batches, decode, copy, cut, save and load sequences. Decides nothing."""
 
 import ctypes
 import os
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
 import structlog
 
 from voicectl.core.errors import EngineError
 from voicectl.engine.llm.generation import DecodeOutcome, Entry, SamplingSettings
 from voicectl.engine.llm.native import native
-from voicectl.engine.llm.sampling import SamplerChain
+from voicectl.engine.llm.parking import State
+from voicectl.engine.llm.sampling import Candidates, SamplerChain
 from voicectl.engine.llm.vocabulary import Vocabulary
 
 _KV_TYPES: Final = {"f16": native.GGML_TYPE_F16, "q8_0": native.GGML_TYPE_Q8_0}
@@ -53,11 +55,14 @@ class LlamaRunner:
             native.llama_model_free(self._model)
             raise EngineError(
                 f"{path}: no room for a cache of {settings.cache_tokens} tokens",
-                hint="lower llm.context_tokens or llm.max_sessions in the profile",
+                hint="lower llm.cache_tokens, llm.context_tokens or llm.hot_sessions in the profile",
             )
         self._memory = native.llama_get_memory(self._context)
         self._batch = native.llama_batch_init(settings.batch_tokens, 0, 1)
+        for index in range(settings.batch_tokens):
+            self._batch.n_seq_id[index] = 1
         self.vocabulary = Vocabulary(self._model)
+        self._candidates = Candidates(self._context, self.vocabulary.pointer)
         self.trained_tokens = int(native.llama_model_n_ctx_train(self._model))
 
     def template(self) -> str | None:
@@ -67,17 +72,17 @@ class LlamaRunner:
 
     def sampler(self, settings: SamplingSettings) -> SamplerChain:
         """Return a new sampler chain."""
-        return SamplerChain(settings, self._context)
+        return SamplerChain(settings, self._context, self._candidates)
 
     def decode(self, entries: Sequence[Entry]) -> DecodeOutcome:
         """Run the model over a batch."""
         batch = self._batch
-        for index, entry in enumerate(entries):
-            batch.token[index] = entry.token
-            batch.pos[index] = entry.position
-            batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = entry.sequence
-            batch.logits[index] = entry.wants_logits
+        tokens, positions, sequences, logits = batch.token, batch.pos, batch.seq_id, batch.logits
+        for index, (token, position, sequence, wants_logits) in enumerate(entries):
+            tokens[index] = token
+            positions[index] = position
+            sequences[index][0] = sequence
+            logits[index] = wants_logits
         batch.n_tokens = len(entries)
         code = int(native.llama_decode(self._context, batch))
         if code == 0:
@@ -99,8 +104,26 @@ class LlamaRunner:
         return self.length(sequence)
 
     def share(self, source: int, target: int, length: int) -> None:
-        """Let `target`, which must be empty, begin with the first `length` tokens of `source`."""
+        """Let `target`, which must hold nothing there, begin with the first `length` tokens of `source`."""
         native.llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def save(self, sequence: int, start: int) -> State | None:
+        """Return the state of a sequence behind its first `start` tokens, which it loses; None if it has no parts.
+
+        270 tokens of SmolLM2-135M are 6.3 MB, written in 0.8 ms and read in 0.4 ms.
+        """
+        if start and not native.llama_memory_seq_rm(self._memory, sequence, 0, start):
+            return None
+        size = int(native.llama_state_seq_get_size(self._context, sequence))
+        # Unlike a ctypes buffer it is not filled with zeros first, which takes longer than the copy.
+        state = np.empty(size, np.uint8)
+        written = int(native.llama_state_seq_get_data(self._context, _bytes_at(state), size, sequence))
+        return state.data if written == size else None
+
+    def load(self, sequence: int, state: State) -> bool:
+        """Give an empty sequence the state that `save` returned; False when there is no room for it."""
+        source = np.frombuffer(state, np.uint8)
+        return bool(native.llama_state_seq_set_data(self._context, _bytes_at(source), len(source), sequence))
 
     def clear(self) -> None:
         """Empty all sequences."""
@@ -108,9 +131,14 @@ class LlamaRunner:
 
     def close(self) -> None:
         """Free the model; the runner is of no use afterwards."""
+        self._candidates.close()
         native.llama_batch_free(self._batch)
         native.llama_free(self._context)
         native.llama_model_free(self._model)
+
+
+def _bytes_at(array: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> object:
+    return ctypes.cast(array.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
 
 
 def _load_model(path: Path, settings: RunnerSettings) -> object:

@@ -1,5 +1,6 @@
 """Choose what the next step runs. Knows priorities and token budgets, not text, sessions or llama.cpp."""
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 SHORT_PREFILL_TOKENS: Final = 64
 """Prompt tokens a step may take while replies are being spoken, so that none of them stalls."""
 STEPS_A_PRIORITY: Final = 4
-"""A prompt that was passed over this often counts as one priority more urgent."""
+"""A request that was passed over this often counts as one priority more urgent, so that none starves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,26 @@ class PrefillStep:
 Step = DecodeStep | PrefillStep
 
 
+Rank = tuple[int, float, int]
+
+
 @dataclass(slots=True)
-class _Prompt:
+class _Claim:
+    """Who waits for its turn: by priority, then by the nearer deadline, then by age."""
+
     priority: int
+    deadline_at: float
     order: int
-    num_remaining: int
     num_passed_over: int = 0
 
-    def rank(self) -> tuple[int, int]:
-        return self.priority - self.num_passed_over // STEPS_A_PRIORITY, self.order
+    def rank(self) -> Rank:
+        return self.priority - self.num_passed_over // STEPS_A_PRIORITY, self.deadline_at, self.order
+
+
+@dataclass(slots=True)
+class _Prompt:
+    claim: _Claim
+    num_remaining: int
 
 
 class Scheduler:
@@ -71,10 +83,10 @@ class Scheduler:
     def __len__(self) -> int:
         return len(self._prompts) + len(self._decoding)
 
-    def add(self, request_id: int, *, priority: int, num_tokens: int) -> None:
+    def add(self, request_id: int, *, priority: int, num_tokens: int, deadline_at: float = math.inf) -> None:
         """Take in a request with `num_tokens` (at least one) of its prompt to run."""
         self._num_added += 1
-        self._prompts[request_id] = _Prompt(priority, self._num_added, num_tokens)
+        self._prompts[request_id] = _Prompt(_Claim(priority, deadline_at, self._num_added), num_tokens)
 
     def remove(self, request_id: int) -> None:
         """Drop a request; unknown ones are ignored."""
@@ -100,10 +112,10 @@ class Scheduler:
     def _next_prefill(self) -> PrefillStep:
         budget = self._short_prefill_tokens if self._decoding else self._prefill_tokens
         parts = []
-        for request_id, prompt in sorted(self._prompts.items(), key=lambda pair: pair[1].rank()):
+        for request_id, prompt in sorted(self._prompts.items(), key=lambda pair: pair[1].claim.rank()):
             num_tokens = min(prompt.num_remaining, budget)
             if num_tokens == 0:
-                prompt.num_passed_over += 1
+                prompt.claim.num_passed_over += 1
                 continue
             parts.append(PrefillPart(request_id, num_tokens, is_last=num_tokens == prompt.num_remaining))
             budget -= num_tokens
@@ -114,8 +126,7 @@ class Scheduler:
 class _Waiter:
     request_id: int
     session_id: str
-    priority: int
-    order: int
+    claim: _Claim
 
 
 class WaitingLine:
@@ -131,17 +142,29 @@ class WaitingLine:
     def __iter__(self) -> Iterator[int]:
         return iter(self._waiters)
 
-    def add(self, request_id: int, session_id: str, priority: int) -> None:
+    def add(self, request_id: int, session_id: str, priority: int, deadline_at: float = math.inf) -> None:
         """Take in a request."""
         self._num_added += 1
-        self._waiters[request_id] = _Waiter(request_id, session_id, priority, self._num_added)
+        claim = _Claim(priority, deadline_at, self._num_added)
+        self._waiters[request_id] = _Waiter(request_id, session_id, claim)
 
     def remove(self, request_id: int) -> None:
         """Drop a request; unknown ones are ignored."""
         self._waiters.pop(request_id, None)
 
     def next_ready(self, busy_sessions: Collection[str]) -> int | None:
-        """Return the most urgent request whose session is idle, the oldest of equals."""
-        ready = (waiter for waiter in self._waiters.values() if waiter.session_id not in busy_sessions)
-        best = min(ready, key=lambda waiter: (waiter.priority, waiter.order), default=None)
+        """Return the request to begin next among those whose session is idle.
+
+        Until it can begin, nobody else does: small ones would slip past a large one for ever.
+        """
+        best = min(self._ready(busy_sessions), key=lambda waiter: waiter.claim.rank(), default=None)
         return best.request_id if best else None
+
+    def begin(self, request_id: int, busy_sessions: Collection[str]) -> None:
+        """Take out the request that begins; the others that could have begun were passed over."""
+        self.remove(request_id)
+        for waiter in self._ready(busy_sessions):
+            waiter.claim.num_passed_over += 1
+
+    def _ready(self, busy_sessions: Collection[str]) -> list[_Waiter]:
+        return [waiter for waiter in self._waiters.values() if waiter.session_id not in busy_sessions]

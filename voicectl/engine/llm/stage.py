@@ -1,27 +1,36 @@
 """The language-model stage: one thread that owns the model, fed by commands. Knows no tokens."""
 
+import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import structlog
 
 from voicectl.core.clock import MonotonicClock
 from voicectl.core.errors import EngineError
 from voicectl.core.sections.engine import LlmSettings
+from voicectl.engine.llm.intake import Intake
 from voicectl.engine.llm.loop import LoopLimits, StepLoop
-from voicectl.engine.llm.prompt import PromptBuilder, Renderer
+from voicectl.engine.llm.metrics import LlmMetrics
+from voicectl.engine.llm.prompt import ChatTemplate, PromptBuilder
 from voicectl.engine.llm.requantise import requantised
 from voicectl.engine.llm.runner import LlamaRunner, RunnerSettings
-from voicectl.engine.llm.template import renderer
+from voicectl.engine.llm.template import chat_template
 from voicectl.engine.messages import Failed, FailureKind, ReplyBody, TextPiece
 from voicectl.engine.stage import Job, StageRuntime, StageSetup
 
 CLOSE_TIMEOUT_S: Final = 1.0
 """How long `close` waits for the step in progress."""
+LAST_WORDS_S: Final = 0.3
+"""Time for the failures of a broken model to reach the gateway before the process ends."""
+BROKEN_STATUS: Final = 70
+"""Exit status of a worker whose language model broke down."""
+MAX_CACHE_TOKENS: Final = 262_144
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +53,14 @@ Command = Callable[[Loop], None]
 def load(setup: StageSetup) -> StageRuntime:
     """Load the model, prefill the system prompt and warm up. Raises EngineError when that fails."""
     path = model_file(setup.model_root)
-    return LlmStage(lambda: _open_loop(path, setup), depth=setup.profile.server.queue_depth)
+    depth = setup.profile.server.queue_depth
+    return LlmStage(lambda: _open_loop(path, setup), depth=depth, on_breakdown=end_process)
+
+
+def end_process() -> NoReturn:
+    """End this process, so that the supervisor starts one whose model works."""
+    time.sleep(LAST_WORDS_S)
+    os._exit(BROKEN_STATUS)
 
 
 def model_file(root: Path) -> Path:
@@ -61,9 +77,13 @@ def model_file(root: Path) -> Path:
 class LlmStage:
     """A `StageRuntime`: `open_loop` is called, and the loop lives, on a thread of its own."""
 
-    def __init__(self, open_loop: Callable[[], Loop], *, depth: int) -> None:
-        """Return when the loop is open; raises what `open_loop` raises."""
+    def __init__(self, open_loop: Callable[[], Loop], *, depth: int, on_breakdown: Callable[[], object]) -> None:
+        """Return when the loop is open; raises what `open_loop` raises.
+
+        `on_breakdown` is called last if the loop fails in a way that it cannot be used any more.
+        """
         self._depth = depth
+        self._on_breakdown = on_breakdown
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._num_open = 0
@@ -127,10 +147,21 @@ class LlmStage:
         try:
             while self._obey(loop):
                 self._step(loop)
-        finally:
+        except Exception:
+            log.exception("language_model_broke_down")
             self._refuse(Failed("internal", "the language model broke down and must be loaded again"))
-            self._obey_rest(loop)
+            self._end(loop)
+            self._on_breakdown()
+        else:
+            self._end(loop)
+
+    def _end(self, loop: Loop) -> None:
+        """Answer every job that is left and free the model."""
+        self._obey_rest(loop)
+        try:
             loop.close()
+        except Exception:
+            log.exception("language_model_not_closed")
 
     def _obey(self, loop: Loop) -> bool:
         """Carry out all commands, waiting for one while there is nothing to run; False at the end."""
@@ -170,13 +201,18 @@ def _open_loop(path: Path, setup: StageSetup) -> StepLoop:
     llm = setup.profile.llm
     runner = _open_runner(path, setup, llm)
     try:
-        prompts = PromptBuilder(_renderer_of(runner), runner.vocabulary)
-        limits = LoopLimits(
+        intake = Intake(
+            PromptBuilder(_template_of(runner), runner.vocabulary),
             context_tokens=min(llm.context_tokens, runner.trained_tokens),
-            max_sessions=llm.max_sessions,
-            prefill_tokens=llm.prefill_tokens,
         )
-        loop = StepLoop(runner, prompts, limits, MonotonicClock())
+        limits = LoopLimits(
+            hot_sessions=llm.hot_sessions,
+            cache_tokens=_cache_tokens(llm),
+            prefill_tokens=llm.prefill_tokens,
+            idle_tokens=llm.idle_tokens,
+            parked_bytes=llm.parked_mb * 1_000_000,
+        )
+        loop = StepLoop(runner, intake, limits, MonotonicClock(), LlmMetrics(setup.metrics))
         loop.warm_up(llm.system_prompt)
     except BaseException:
         runner.close()
@@ -192,17 +228,23 @@ def _open_runner(path: Path, setup: StageSetup, llm: LlmSettings) -> LlamaRunner
         return LlamaRunner(converted, settings)
 
 
-def _renderer_of(runner: LlamaRunner) -> Renderer:
+def _template_of(runner: LlamaRunner) -> ChatTemplate:
     vocabulary = runner.vocabulary
-    return renderer(runner.template(), start_text=vocabulary.start_text(), end_text=vocabulary.end_text())
+    return chat_template(runner.template(), start_text=vocabulary.start_text(), end_text=vocabulary.end_text())
+
+
+def _cache_tokens(llm: LlmSettings) -> int:
+    """Return the cells to share: room for one whole session at least, and for the prefix that all share."""
+    wanted = llm.cache_tokens or min(llm.hot_sessions * llm.context_tokens, MAX_CACHE_TOKENS)
+    return max(wanted, llm.context_tokens) + llm.context_tokens // 2
 
 
 def _runner_settings(setup: StageSetup, llm: LlmSettings) -> RunnerSettings:
     return RunnerSettings(
-        # One sequence more than sessions, and cells for it: the shared prefix.
-        num_sequences=llm.max_sessions + 1,
-        cache_tokens=llm.max_sessions * llm.context_tokens + llm.context_tokens // 2,
-        batch_tokens=max(llm.prefill_tokens, llm.max_sessions + 1),
+        # One sequence more than sessions: the shared prefix.
+        num_sequences=llm.hot_sessions + 1,
+        cache_tokens=_cache_tokens(llm),
+        batch_tokens=max(llm.prefill_tokens, llm.hot_sessions + 1),
         threads=llm.threads,
         gpu_layers=llm.gpu_layers if setup.worker.device == "cuda" else 0,
         gpu_index=setup.worker.device_index,

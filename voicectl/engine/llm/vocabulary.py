@@ -1,12 +1,15 @@
 """Turn text into tokens and tokens into bytes with a model's own vocabulary, through llama.cpp."""
 
 import ctypes
+import re
 from functools import lru_cache
+from typing import Final
 
 from voicectl.core.errors import EngineError
 from voicectl.engine.llm.native import native
 
-_PIECE_BYTES = 256
+_PIECE_BYTES: Final = 256
+_TAG: Final = re.compile(rb"\s*<[^<>\s]+>\s*")
 
 
 class Vocabulary:
@@ -14,13 +17,30 @@ class Vocabulary:
 
     def __init__(self, model: object) -> None:
         """`model` is a llama.cpp model pointer."""
-        self._vocab = native.llama_model_get_vocab(model)
+        self.pointer = self._vocab = native.llama_model_get_vocab(model)
         self._piece_buffer = ctypes.create_string_buffer(_PIECE_BYTES)
         self._piece = lru_cache(maxsize=8192)(self._read_piece)
+        self._tags = self._find_tags()
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return the tokens of `text`; only with `special` do markers such as `<|im_end|>` become control tokens."""
+        """Return the tokens of `text`; only with `special` do markers such as `<|im_end|>` become control tokens.
+
+        Without it tags such as `<tool_call>` are spelled out too, which are no control tokens but mean something.
+        """
         encoded = text.encode("utf-8", errors="replace")
+        tokens = self._tokenize(encoded, special)
+        if special or self._tags.isdisjoint(tokens):
+            return tokens
+        spelled: list[int] = []
+        for token in tokens:
+            if token in self._tags:
+                piece = self.piece(token)
+                spelled += self._tokenize(piece[:1], special) + self._tokenize(piece[1:], special)
+            else:
+                spelled.append(token)
+        return spelled
+
+    def _tokenize(self, encoded: bytes, special: bool) -> list[int]:
         if not encoded:
             return []
         # A token stands for at least one byte, plus one for a prefix some vocabularies add.
@@ -55,6 +75,13 @@ class Vocabulary:
     def end_text(self) -> str:
         """Return how the token that ends a text is written."""
         return self.special_text(int(native.llama_vocab_eos(self._vocab)))
+
+    def _find_tags(self) -> frozenset[int]:
+        """Return the tokens that stand for a whole tag and that llama.cpp finds in any text."""
+        attribute = native.LLAMA_TOKEN_ATTR_USER_DEFINED
+        num_tokens = int(native.llama_vocab_n_tokens(self._vocab))
+        marked = (token for token in range(num_tokens) if native.llama_vocab_get_attr(self._vocab, token) & attribute)
+        return frozenset(token for token in marked if _TAG.fullmatch(self._read_piece(token)))
 
     def _read_piece(self, token: int) -> bytes:
         buffer = self._piece_buffer

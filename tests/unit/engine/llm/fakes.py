@@ -1,17 +1,27 @@
 """A language model of arithmetic: the next token is a checksum of all tokens before it."""
 
+import ast
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from prometheus_client import CollectorRegistry
+
+from voicectl.core.errors import RequestRejected
 from voicectl.core.events import Role
 from voicectl.engine.llm.generation import DecodeOutcome, Entry, SamplingSettings
+from voicectl.engine.llm.intake import Intake
 from voicectl.engine.llm.loop import LoopLimits, StepLoop
-from voicectl.engine.llm.prompt import PromptBuilder
+from voicectl.engine.llm.metrics import LlmMetrics
+from voicectl.engine.llm.parking import State
+from voicectl.engine.llm.prompt import ChatTemplate, PromptBuilder
+from voicectl.engine.llm.script import Line
 from voicectl.engine.messages import Body, Failed, Generate, GenerationEnded, PromptMessage, ReplyBody, TextPiece
 from voicectl.engine.stage import Job
 
 START, END = 256, 257
+MISSING = -1
+"""A token that a loaded state lacks until it is shared."""
 MARKERS = {"<|start|>": START, "<|end|>": END}
 
 
@@ -30,8 +40,8 @@ class ByteTokenizer:
         return None
 
 
-def render(messages: Sequence[tuple[Role, str]]) -> str:
-    body = "".join(f"<|start|>{role}\n{content}<|end|>\n" for role, content in messages)
+def render(lines: Sequence[Line], offers: Sequence[str] = ()) -> str:
+    body = "".join(f"<|start|>{line.role}\n{line.content}<|end|>\n" for line in lines)
     return f"{body}<|start|>assistant\n"
 
 
@@ -60,13 +70,28 @@ class Words:
 
 @dataclass
 class FakeChain:
+    """Draws the model's own tokens; `constrain` makes it say a text and nothing more, None at its end."""
+
     backend: "FakeBackend"
     closed: bool = False
+    forced: list[int] | None = None
 
-    def sample(self, index: int) -> int:
+    def sample(self, index: int) -> int | None:
         entry = self.backend.last_batch[index]
         assert entry.wants_logits
-        return next_token(self.backend.sequences[entry.sequence][: entry.position + 1])
+        held = self.backend.sequences[entry.sequence][: entry.position + 1]
+        if self.forced is not None:
+            return self.forced.pop(0) if self.forced else None
+        if self.backend.says is not None:
+            return self.backend.say(held)
+        return next_token(held)
+
+    def constrain(self, grammar: str) -> None:
+        self.backend.grammars.append(grammar)
+        if self.backend.refuses_grammars:
+            raise RequestRejected("no such grammar")
+        if self.backend.forced_text is not None:
+            self.forced = list(self.backend.forced_text.encode())
 
     def close(self) -> None:
         if not self.closed:
@@ -76,9 +101,19 @@ class FakeChain:
 
 @dataclass
 class FakeBackend:
-    """Sequences as lists; `broken` ones fail after half of their tokens were taken."""
+    """Sequences as lists; `broken` ones fail after half of their tokens were taken.
+
+    Tokens below `shared` of a sequence lie in the cells of the prefix. `says` is what the model writes
+    after every prompt instead of arithmetic, `forced_text` what it writes under a grammar.
+    """
 
     num_cells: int = 100_000
+    says: str | None = None
+    forced_text: str | None = None
+    refuses_grammars: bool = False
+    refuses_loads: bool = False
+    grammars: list[str] = field(default_factory=list)
+    shared: dict[int, int] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
     sequences: dict[int, list[int]] = field(default_factory=dict)
     last_batch: list[Entry] = field(default_factory=list)
@@ -93,7 +128,7 @@ class FakeBackend:
 
     def decode(self, entries: Sequence[Entry]) -> DecodeOutcome:
         self.batch_sizes.append(len(entries))
-        if sum(map(len, self.sequences.values())) + len(entries) > self.num_cells:
+        if self.num_taken() + len(entries) > self.num_cells:
             return DecodeOutcome.NO_SPACE
         fails = any(entry.sequence in self.broken for entry in entries)
         self.last_batch = list(entries[: len(entries) // 2] if fails else entries)
@@ -103,16 +138,46 @@ class FakeBackend:
             sequence.append(entry.token)
         return DecodeOutcome.FAILED if fails else DecodeOutcome.DONE
 
+    def num_taken(self) -> int:
+        """Cells in use, shared ones counted once as llama.cpp does."""
+        return sum(len(tokens) - self.shared.get(sequence, 0) for sequence, tokens in self.sequences.items())
+
+    def say(self, held: Sequence[int]) -> int:
+        """Return the next token of `says`, which begins behind the last assistant header."""
+        header = [START, *b"assistant\n"]
+        begin = max(at for at in range(len(held)) if list(held[at : at + len(header)]) == header) + len(header)
+        said = (self.says or "").encode()
+        num_said = len(held) - begin
+        return said[num_said] if num_said < len(said) else END
+
     def cut(self, sequence: int, length: int) -> int:
         del self.sequences.setdefault(sequence, [])[length:]
+        self.shared[sequence] = min(self.shared.get(sequence, 0), length)
         return len(self.sequences[sequence])
 
     def share(self, source: int, target: int, length: int) -> None:
-        assert not self.sequences.get(target)
-        self.sequences[target] = self.sequences[source][:length]
+        held = self.sequences.setdefault(target, [])
+        assert all(token is MISSING for token in held[:length])
+        held[:length] = self.sequences[source][:length]
+        self.shared[target] = length
+
+    def save(self, sequence: int, start: int) -> State | None:
+        held = self.sequences[sequence]
+        assert start == self.shared.get(sequence, 0)
+        return repr((start, held[start:])).encode()
+
+    def load(self, sequence: int, state: State) -> bool:
+        start, tokens = ast.literal_eval(bytes(state).decode())
+        assert not self.sequences.get(sequence)
+        if self.refuses_loads or self.num_taken() + len(tokens) > self.num_cells:
+            return False
+        self.sequences[sequence] = [MISSING] * start + tokens
+        self.shared[sequence] = start
+        return True
 
     def clear(self) -> None:
         self.sequences.clear()
+        self.shared.clear()
 
     def close(self) -> None:
         self.closed = True
@@ -129,10 +194,19 @@ class StillClock:
 
 
 def build_loop(
-    backend: FakeBackend, clock: StillClock, *, max_sessions: int = 3, context_tokens: int = 512
+    backend: FakeBackend,
+    clock: StillClock,
+    *,
+    hot_sessions: int = 3,
+    context_tokens: int = 512,
+    cache_tokens: int = 100_000,
+    idle_tokens: int | None = None,
+    parked_bytes: int = 0,
+    registry: CollectorRegistry | None = None,
 ) -> StepLoop:
-    limits = LoopLimits(context_tokens=context_tokens, max_sessions=max_sessions, prefill_tokens=48)
-    loop = StepLoop(backend, PromptBuilder(render, ByteTokenizer()), limits, clock)
+    limits = LoopLimits(hot_sessions, cache_tokens, 48, idle_tokens, parked_bytes)
+    intake = Intake(PromptBuilder(ChatTemplate(render), ByteTokenizer()), context_tokens=context_tokens)
+    loop = StepLoop(backend, intake, limits, clock, LlmMetrics(registry or CollectorRegistry()))
     loop.warm_up("Be brief.")
     return loop
 
@@ -146,7 +220,7 @@ def generate(session_id: str, *texts: str, max_tokens: int = 8, temperature: flo
 
 def prompt_of(request: Generate) -> list[int]:
     """Return the prompt tokens of a request that fits its context."""
-    return ByteTokenizer().tokenize(render([(one.role, one.content) for one in request.messages]), special=True)
+    return ByteTokenizer().tokenize(render([Line(one.role, one.content) for one in request.messages]), special=True)
 
 
 @dataclass

@@ -4,23 +4,12 @@ import pytest
 
 from tests.unit.engine.llm.fakes import generate
 from voicectl.core.errors import RequestRejected
-from voicectl.engine.llm.generation import SamplingSettings, TextStream
+from voicectl.engine.llm.generation import SamplingSettings
 from voicectl.engine.messages import Generate
 
 
 def request(*, temperature: float = 0.7, top_p: float = 0.9, top_k: int = 40, seed: int = 7) -> Generate:
     return Generate("a", generate("a", "Hi").messages, 8, temperature, top_p, top_k, seed)
-
-
-def test_a_character_split_between_tokens_waits_for_its_rest() -> None:
-    stream = TextStream()
-    pieces = [stream.feed(bytes([byte])) for byte in "é😀a".encode()]
-    assert pieces == ["", "é", "", "", "", "😀", "a"]
-
-
-def test_bytes_that_are_no_text_become_replacement_characters() -> None:
-    stream = TextStream()
-    assert stream.feed(b"a\xff") + stream.feed(b"b") == "a\ufffdb"
 
 
 def test_settings_are_those_of_the_request() -> None:

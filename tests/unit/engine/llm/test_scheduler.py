@@ -102,15 +102,51 @@ def test_no_prompt_starves_behind_a_stream_of_urgent_ones(priority: int, budget:
     raise AssertionError("the prompt never ran")
 
 
-def test_waiting_requests_go_by_priority_then_age_and_skip_busy_sessions() -> None:
+def test_among_equals_the_nearer_deadline_runs_first() -> None:
+    scheduler = Scheduler(prefill_tokens=64)
+    scheduler.add(1, priority=0, num_tokens=60, deadline_at=9.0)
+    scheduler.add(2, priority=0, num_tokens=60, deadline_at=5.0)
+    scheduler.add(3, priority=1, num_tokens=60, deadline_at=1.0)
+    step = scheduler.next_step()
+    assert isinstance(step, PrefillStep)
+    assert [(part.request_id, part.num_tokens) for part in step.parts] == [(2, 60), (1, 4)]
+
+
+def test_waiting_requests_go_by_priority_then_deadline_then_age_and_skip_busy_sessions() -> None:
     line = WaitingLine()
-    line.add(1, "a", 1)
-    line.add(2, "b", 0)
-    line.add(3, "c", 0)
-    assert line.next_ready(frozenset()) == 2
-    assert line.next_ready({"b"}) == 3
-    assert line.next_ready({"b", "c"}) == 1
+    line.add(1, "a", 1, 1.0)
+    line.add(2, "b", 0, 9.0)
+    line.add(3, "c", 0, 9.0)
+    line.add(4, "d", 0, 5.0)
+    assert line.next_ready(frozenset()) == 4
+    assert line.next_ready({"d"}) == 2
+    assert line.next_ready({"b", "d"}) == 3
+    assert line.next_ready({"b", "c", "d"}) == 1
     line.remove(1)
     line.remove(99)
-    assert line.next_ready({"b", "c"}) is None
-    assert len(line) == 2
+    assert line.next_ready({"b", "c", "d"}) is None
+    assert len(line) == 3
+    assert list(line) == [2, 3, 4]
+
+
+def test_who_waits_is_not_passed_over_for_ever() -> None:
+    line = WaitingLine()
+    line.add(0, "patient", 2, 1e9)
+    for newcomer in range(1, 40):
+        line.add(newcomer, f"session {newcomer}", 0, float(newcomer))
+        begun = line.next_ready(frozenset())
+        assert begun is not None
+        line.begin(begun, frozenset())
+        if begun == 0:
+            return
+    raise AssertionError("the request never began")
+
+
+def test_a_session_that_is_busy_is_not_passed_over() -> None:
+    line = WaitingLine()
+    line.add(0, "busy", 1)
+    for newcomer in range(1, 20):
+        line.add(newcomer, "other", 0)
+        line.begin(newcomer, {"busy"})
+    line.add(99, "other", 0)
+    assert line.next_ready(frozenset()) == 99

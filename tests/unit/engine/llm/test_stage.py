@@ -31,7 +31,7 @@ class Gate(FakeBackend):
 
 
 def stage_on(backend: FakeBackend, depth: int = 10) -> LlmStage:
-    return LlmStage(lambda: build_loop(backend, StillClock()), depth=depth)
+    return LlmStage(lambda: build_loop(backend, StillClock()), depth=depth, on_breakdown=lambda: None)
 
 
 def submit(stage: LlmStage, request_id: int, body: Body) -> "queue.Queue[ReplyBody]":
@@ -104,7 +104,7 @@ def test_a_model_that_does_not_load_is_reported() -> None:
         raise EngineError("no such model")
 
     with pytest.raises(EngineError, match="no such model"):
-        LlmStage(refuse, depth=1)
+        LlmStage(refuse, depth=1, on_breakdown=lambda: None)
 
 
 @pytest.mark.parametrize("names", [(), ("a.gguf", "b.gguf")])
@@ -118,18 +118,26 @@ def test_a_model_folder_holds_exactly_one_model(tmp_path: Path, names: tuple[str
     assert model_file(tmp_path / "single").name == "any.gguf"
 
 
-def test_a_stage_that_broke_down_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: queue.Queue[object] = queue.Queue()
-    monkeypatch.setattr(threading, "excepthook", ended.put)
+def test_a_stage_that_broke_down_answers_everything_and_has_its_process_end() -> None:
+    ended: queue.Queue[str] = queue.Queue()
     backend = Gate()
-    stage = stage_on(backend)
+    stage = LlmStage(lambda: build_loop(backend, StillClock()), depth=10, on_breakdown=lambda: ended.put("broken down"))
     backend.failures += [OSError("still lost"), OSError("device lost")]
     replies = submit(stage, 1, generate("a", "Hello"))
     assert isinstance(end_of(replies), Failed)
-    ended.get(timeout=PATIENCE_S)
+    assert ended.get(timeout=PATIENCE_S) == "broken down"
     late = end_of(submit(stage, 2, generate("a", "Hello")))
     assert isinstance(late, Failed)
     assert late.kind == "internal"
     assert backend.closed
     assert stage.queued() == 0
     stage.close()
+
+
+def test_a_stage_that_closes_does_not_end_its_process() -> None:
+    ended: list[str] = []
+    stage = LlmStage(
+        lambda: build_loop(FakeBackend(), StillClock()), depth=1, on_breakdown=lambda: ended.append("broken down")
+    )
+    stage.close()
+    assert ended == []
