@@ -1,6 +1,7 @@
 """Compare the decoding of the language-model stage with a bare llama_decode loop of the same shape.
 
-    python scripts/bench_decode.py [--profile cpu] [--batches 1,8,16] [--context 200] [--steps 10] [--rounds 3] [--native-sampler]
+    python scripts/bench_decode.py [--profile cpu] [--batches 1,8,16] [--context 200] [--steps 10] [--rounds 3]
+        [--native-sampler]
 
 Both run in one process on one context, in turns, with the same sequences, positions and greedy sampling;
 the bare loop fills a batch, decodes it and samples, nothing else. Only the ratio means anything on a busy host.
@@ -121,7 +122,7 @@ class Bench:
     """One model, decoded both ways."""
 
     def __init__(
-        self, runner: EndlessRunner, batch_tokens: int, context_tokens: int, cells: int, *, native_sampler: bool
+        self, runner: EndlessRunner, bare: BareLoop, *, batch_tokens: int, context_tokens: int, cells: int
     ) -> None:
         vocabulary = runner.vocabulary
         template = chat_template(runner.template(), start_text=vocabulary.start_text(), end_text=vocabulary.end_text())
@@ -130,7 +131,7 @@ class Bench:
         self.runner = runner
         self.loop = StepLoop(runner.endless(), intake, limits, MonotonicClock(), LlmMetrics(CollectorRegistry()))
         self.loop.warm_up("You are a helpful phone agent.")
-        self.bare = BareLoop(runner, native_sampler=native_sampler)
+        self.bare = bare
         self._num_requests = 0
 
     def round(self, batch: int, num_words: int, num_steps: int) -> tuple[float, float, float]:
@@ -212,13 +213,14 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         if llm.requantise is not None:
             path = stack.enter_context(requantised(path, llm.requantise, llm.threads))
-        bench = Bench(
-            EndlessRunner(path, settings),
-            llm.prefill_tokens,
-            options.context + 2 * MAX_REPLY,
-            cells,
-            native_sampler=options.native_sampler,
-        )
+        runner = EndlessRunner(path, settings)
+    bench = Bench(
+        runner,
+        BareLoop(runner, native_sampler=options.native_sampler),
+        batch_tokens=llm.prefill_tokens,
+        context_tokens=options.context + 2 * MAX_REPLY,
+        cells=cells,
+    )
     write = sys.stdout.write
     write("batch  stage ms  bare ms  stage tok/s  bare tok/s  ratio  own us  range of ratios\n")
     for batch in batches:

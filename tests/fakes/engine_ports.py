@@ -26,7 +26,7 @@ WORD_S = 0.2
 
 @dataclass(slots=True)
 class FakeTranscriber:
-    """Hears the given texts, one a final transcription; the last one again and again."""
+    """Hears the given texts, one a transcription at a pause or an end; the last one again and again."""
 
     texts: list[str]
     delay_s: float = 0.0
@@ -39,13 +39,14 @@ class FakeTranscriber:
         *,
         hotwords: str | None = None,
         priority: Priority = Priority.FINAL,
+        second_look: bool = True,
         timeout_s: float,
     ) -> Transcript:
         await asyncio.sleep(self.delay_s)
         if self.failure is not None:
             raise self.failure
         text = self.texts[min(self.num_calls, len(self.texts) - 1)]
-        if priority is not Priority.PARTIAL:
+        if second_look:
             self.num_calls += 1
         return Transcript(text, -0.2, 0.01, 1.0, 1000)
 

@@ -26,6 +26,7 @@ from voicectl.core.config import load_profile
 from voicectl.core.errors import EngineError, WorkerDied
 from voicectl.core.events import ToolCall
 from voicectl.core.measures import Measures
+from voicectl.core.profile import Profile
 from voicectl.service.calls.call import Call, CallEngine, CallServices
 from voicectl.service.calls.call_work import TOOL_FAILED
 
@@ -73,6 +74,7 @@ class Stages:
     tts: FakeSynthesizer = field(default_factory=FakeSynthesizer)
     services: CallServices = field(default_factory=CallServices)
     resumed: ConversationState | None = None
+    profile: Profile = PROFILE
 
 
 @asynccontextmanager
@@ -83,9 +85,9 @@ async def calling(stages: Stages) -> AsyncIterator[Line]:
     engine = CallEngine(stages.stt, stages.turn, stages.llm, stages.tts)
     line.call = call = Call(
         "sess_test",
-        PROFILE,
+        stages.profile,
         engine,
-        listener(PROFILE),
+        listener(stages.profile),
         MonotonicClock(),
         services=stages.services,
         owner="key_1",
@@ -175,6 +177,67 @@ async def test_backchannel_leaves_the_reply_alone() -> None:
         ended = await line.until(ev.ResponseEnded)
     assert ended.status == "completed"
     assert len(line.of(ev.AudioCommitted)) == 1
+
+
+def sound(line: Line) -> bytes:
+    """Return all that was heard of the agent."""
+    return b"".join(event.pcm for event in line.of(ev.ReplyAudio))
+
+
+async def undisturbed() -> bytes:
+    """Return what the agent says to a caller who only listens."""
+    async with calling(Stages(stt=FakeTranscriber(["Tell me more."]))) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ResponseEnded)
+    return sound(line)
+
+
+async def test_the_agent_is_silent_while_words_are_awaited_and_loses_none_of_its_own() -> None:
+    stages = Stages(stt=FakeTranscriber(["Tell me more.", "Uh-huh."]))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ReplyAudio, 10)
+        stages.stt.delay_s = 0.4
+        await line.hear(speech(0.3), silence(0.2))
+        num_frames = len(line.of(ev.ReplyAudio))
+        await asyncio.sleep(0.25)
+        assert len(line.of(ev.ReplyAudio)) == num_frames
+        await line.hear(silence(1.0))
+        ended = await line.until(ev.ResponseEnded)
+    assert ended.status == "completed"
+    assert sound(line) == await undisturbed()
+
+
+async def test_a_click_takes_nothing_from_the_reply() -> None:
+    async with calling(Stages(stt=FakeTranscriber(["Tell me more."]))) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        for number in (10, 30):
+            await line.until(ev.ReplyAudio, number)
+            await line.hear(speech(0.02), silence(0.14))
+        ended = await line.until(ev.ResponseEnded)
+    assert ended.status == "completed"
+    assert sound(line) == await undisturbed()
+
+
+async def test_a_caller_whose_audio_stops_coming_does_not_silence_the_agent_for_ever() -> None:
+    barge_in = PROFILE.barge_in.model_copy(update={"max_hold_ms": 400})
+    stages = Stages(profile=PROFILE.model_copy(update={"barge_in": barge_in}), stt=FakeTranscriber(["Tell me more."]))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ReplyAudio, 10)
+        await line.hear(speech(0.08))
+        ended = await line.until(ev.ResponseEnded)
+    assert ended.status == "completed"
+
+
+async def test_a_caller_may_leave_while_the_agent_is_held() -> None:
+    stages = Stages(stt=FakeTranscriber(["Tell me more.", "Uh-huh."]))
+    async with calling(stages) as line:
+        await line.hear(speech(0.6), silence(1.0))
+        await line.until(ev.ReplyAudio, 10)
+        stages.stt.delay_s = 0.4
+        await line.hear(speech(0.3))
+    assert not line.of(ev.ResponseEnded)
 
 
 async def test_a_voice_that_fails_fails_the_reply_and_not_the_call() -> None:

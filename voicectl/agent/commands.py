@@ -16,9 +16,14 @@ class Hear:
 
 @dataclass(frozen=True, slots=True)
 class HearPartial:
-    """Transcribe the turn so far, if there is capacity; answer with `PartialTranscribed`."""
+    """Transcribe the turn so far; answer with `PartialTranscribed`.
+
+    A partial that does not decide is only made if there is capacity; one that `decides` whether the agent
+    is interrupted waits its turn.
+    """
 
     item_id: str
+    decides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,29 @@ class FinishPlayout:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldPlayout:
+    """Send no more of a reply for now; keep what is to come."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitHold:
+    """Answer with `HoldLasted` of the same `number` after so many seconds."""
+
+    response_id: str
+    number: int
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePlayout:
+    """Go on with a reply that was held, where it was held."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopPlayout:
     """Silence a reply within one frame; answer with `PlayoutStopped`."""
 
@@ -125,6 +153,9 @@ Command = (
     | Speak
     | Release
     | FinishPlayout
+    | HoldPlayout
+    | LimitHold
+    | ResumePlayout
     | StopPlayout
     | Abandon
     | Emit

@@ -11,6 +11,13 @@ EndReason = Literal["complete", "timeout", "too_long", "client"]
 
 
 @dataclass(frozen=True, slots=True)
+class CallerStirred:
+    """Sound that may become speech has lasted `speech_s`; 0 if it became none."""
+
+    speech_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallerBegan:
     """Speech began at `position_s` of the input stream."""
 
@@ -169,6 +176,14 @@ class ClauseSounding:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldLasted:
+    """The time of a `LimitHold` is over."""
+
+    response_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlayoutDrained:
     """Everything a reply had to say was played."""
 
@@ -195,7 +210,8 @@ class ItemHeardUpTo:
 
 
 AgentInput = (
-    CallerBegan
+    CallerStirred
+    | CallerBegan
     | CallerSpeaking
     | CallerHesitated
     | CallerResumed
@@ -215,6 +231,7 @@ AgentInput = (
     | ClauseStarted
     | ClauseEnded
     | PlayoutBegan
+    | HoldLasted
     | PlayoutDrained
     | PlayoutStopped
     | ItemHeardUpTo

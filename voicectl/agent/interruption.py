@@ -2,8 +2,12 @@
 
 import re
 from enum import Enum
+from typing import Final
 
 from voicectl.core.sections.media import BargeIn
+
+_HUM: Final = re.compile(r"[hm]*m[hm]*|h?u+h+|u+m+|a+h+|o+h+|aha")
+"""A sound without meaning, however long. A recogniser writes "uh-huh" in many ways: "Oh.", "MMMM."."""
 
 
 class Verdict(Enum):
@@ -19,6 +23,11 @@ def normalise(text: str) -> str:
     return " ".join(re.sub(r"[^\w\s']", " ", text.replace("-", " ")).casefold().split())
 
 
+def holds(speech_s: float, settings: BargeIn) -> bool:
+    """Tell whether speech over the agent has lasted long enough to hold the agent's voice."""
+    return round(speech_s * 1000) >= settings.hold_ms
+
+
 def is_backchannel(text: str, settings: BargeIn, *, asked: bool) -> bool:
     """Tell whether `text` only says "I am listening".
 
@@ -27,12 +36,12 @@ def is_backchannel(text: str, settings: BargeIn, *, asked: bool) -> bool:
     words = normalise(text)
     known = {normalise(phrase) for phrase in settings.backchannels}
     if asked:
-        known = {phrase for phrase in known if re.fullmatch(r"[hmu ]+|uh huh|mm hmm", phrase)}
+        known = {phrase for phrase in known if all(_HUM.fullmatch(word) for word in phrase.split())}
     if words in known:
         return True
-    # "okay okay", "yeah right": repetitions of backchannels are one.
+    # "okay okay", "oh yeah": repetitions of backchannels are one.
     parts = words.split()
-    return bool(parts) and len(parts) <= 3 and all(part in known for part in parts)
+    return bool(known) and 0 < len(parts) <= 3 and all(part in known or _HUM.fullmatch(part) for part in parts)
 
 
 def verdict_while_speaking(text: str, speech_s: float, settings: BargeIn, *, asked: bool) -> Verdict:
@@ -40,7 +49,7 @@ def verdict_while_speaking(text: str, speech_s: float, settings: BargeIn, *, ask
     if speech_s * 1000 > settings.backchannel_max_ms:
         return Verdict.INTERRUPT
     words = normalise(text)
-    if not words:
+    if not words or speech_s * 1000 < settings.min_speech_ms:
         return Verdict.WAIT
     if is_backchannel(words, settings, asked=asked):
         return Verdict.WAIT

@@ -17,6 +17,7 @@ class Reply:
     `attempt` numbers the generations of its text: a reply is written again when the language model
     fails, and goes on being written when functions that it called have returned (`rounds`).
     `calls` were written but not told yet; `running` are ids of calls the gateway carries out.
+    `held_by` names what keeps its voice silent at present: a turn of the caller, or the beginning of one.
     """
 
     response_id: str
@@ -38,6 +39,8 @@ class Reply:
     speaking: bool = False
     voice_failed_in_draft: bool = False
     audible: bool = False
+    held_by: str | None = None
+    num_holds: int = 0
     finishing: bool = False
     attempt: int = 0
     rounds: int = 0
@@ -52,6 +55,11 @@ class Reply:
     failure: str | None = None
     voice_failure: str | None = None
     stop_reason: str | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether it asks the caller something."""
+        return "?" in self.text
 
     @property
     def out_of_band(self) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from voicectl.agent import calling, hearing, replying, requests, resuming
+from voicectl.agent import calling, hearing, holding, replying, requests, resuming
 from voicectl.agent import inputs as told
 from voicectl.agent.commands import Checkpoint, Command
 from voicectl.agent.inputs import AgentInput
@@ -26,6 +26,7 @@ SessionInput = (
 
 # Each handler takes exactly the type it is listed under, which no static type can say of a table.
 _HANDLERS: Final[dict[type, Callable[[State, Any], None]]] = {
+    told.CallerStirred: holding.on_stirred,
     told.CallerBegan: hearing.on_began,
     told.CallerSpeaking: hearing.on_speaking,
     told.CallerHesitated: hearing.on_hesitated,
@@ -46,6 +47,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any], None]]] = {
     told.ClauseStarted: replying.on_clause_started,
     told.ClauseEnded: replying.on_clause_ended,
     told.PlayoutBegan: replying.on_playout_began,
+    told.HoldLasted: holding.on_hold_lasted,
     told.PlayoutDrained: replying.on_playout_drained,
     told.PlayoutStopped: replying.on_playout_stopped,
     told.ItemHeardUpTo: requests.on_heard_up_to,

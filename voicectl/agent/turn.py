@@ -23,7 +23,8 @@ class CallerTurn:
     """A turn from its first voiced frame until it is settled. Instants are session seconds.
 
     `over_agent` holds while the caller speaks over the agent's voice and has not taken the floor;
-    such a turn is not announced to the client, which would stop its loudspeaker.
+    such a turn is not announced to the client, which would stop its loudspeaker. Of the `speech_s` spoken
+    until `spoke_at`, the latest partial was asked for at `partial_s`, and `words` are those of the first `words_s`.
     """
 
     item_id: str
@@ -33,7 +34,11 @@ class CallerTurn:
     partials: LocalAgreement = field(default_factory=LocalAgreement)
     partial_running: bool = False
     last_partial_at: float | None = None
+    partial_s: float = 0.0
+    words: str = ""
+    words_s: float = 0.0
     speech_s: float = 0.0
+    spoke_at: float | None = None
     hearing: Hearing | None = None
     finished_at: float | None = None
     end_reason: EndReason | None = None

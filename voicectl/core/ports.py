@@ -114,9 +114,13 @@ class Transcriber(Protocol):
         *,
         hotwords: str | None = None,
         priority: Priority = Priority.FINAL,
+        second_look: bool = True,
         timeout_s: float,
     ) -> Transcript:
-        """Transcribe 16 kHz mono float samples, shape (n,). Cancelling the call cancels the request."""
+        """Transcribe 16 kHz mono float samples, shape (n,). Cancelling the call cancels the request.
+
+        Without a `second_look` at what is unclear, which takes several times as long, the first one counts.
+        """
         ...
 
 

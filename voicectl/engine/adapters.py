@@ -47,10 +47,11 @@ class EngineTranscriber:
         *,
         hotwords: str | None = None,
         priority: Priority = Priority.FINAL,
+        second_look: bool = True,
         timeout_s: float,
     ) -> Transcript:
         """Transcribe 16 kHz mono float samples, shape (n,). Cancelling the call cancels the request."""
-        body = Transcribe(float_to_pcm16(samples), hotwords)
+        body = Transcribe(float_to_pcm16(samples), hotwords, second_look)
         reply = _expect(Transcribed, await self._client.call(body, priority=priority, timeout_s=timeout_s))
         return Transcript(
             text=reply.text,

@@ -27,10 +27,11 @@ class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class Transcribe(Wire, frozen=True):
-    """Transcribe `pcm` (16 kHz mono, 16 bit)."""
+    """Transcribe `pcm` (16 kHz mono, 16 bit), with or without a `second_look` at what is unclear."""
 
     pcm: bytes
     hotwords: str | None = None
+    second_look: bool = True
 
 
 class ScoreTurn(Wire, frozen=True):

@@ -33,11 +33,14 @@ class ResilientTranscriber:
         *,
         hotwords: str | None = None,
         priority: Priority = Priority.FINAL,
+        second_look: bool = True,
         timeout_s: float,
     ) -> Transcript:
         """Transcribe 16 kHz mono float samples, shape (n,). Cancelling the call cancels the request."""
         return await self._routes.call(
-            lambda port, left_s: port.transcribe(samples, hotwords=hotwords, priority=priority, timeout_s=left_s),
+            lambda port, left_s: port.transcribe(
+                samples, hotwords=hotwords, priority=priority, second_look=second_look, timeout_s=left_s
+            ),
             timeout_s=timeout_s,
             counts=priority is not Priority.PARTIAL,
         )

@@ -131,6 +131,11 @@ class Endpointer:
         return self._turn is not None and self._turn.pause_id is None
 
     @property
+    def onset_s(self) -> float:
+        """Return how long there has been sound that may become a turn; 0 in one."""
+        return self._onset[-1].end_s - self._onset[0].start_s if self._onset else 0.0
+
+    @property
     def speech_s(self) -> float:
         """Return how much of the turn was voiced."""
         return 0.0 if self._turn is None else self._turn.voiced_s

@@ -40,6 +40,10 @@ class Listener:
         """Return whether the caller speaks now, and not in a pause."""
         return self._endpointer.speaking
 
+    def onset_seconds(self) -> float:
+        """Return how long there has been sound that may become speech; 0 once it has."""
+        return self._endpointer.onset_s
+
     def speech_seconds(self) -> float:
         """Return how much of the turn at hand was voiced."""
         return self._endpointer.speech_s

@@ -93,6 +93,7 @@ class Playout:
         self._released = False
         self._finished = False
         self._stopped = False
+        self._held = False
         self._drained = asyncio.Event()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -129,6 +130,17 @@ class Playout:
             self._flush()
             self._wake.set()
 
+    def hold(self) -> None:
+        """Send nothing more for now. What was sent plays on, which is the lead at most."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Go on with the first sample that was not sent; nothing is made up for but the lead."""
+        if self._held:
+            self._held = False
+            self._fed_at = self._clock.now()
+            self._wake.set()
+
     def stop(self) -> float:
         """Send nothing more, and return how many seconds were heard."""
         self._stopped = True
@@ -152,7 +164,7 @@ class Playout:
             frame = self._next_frame()
             if frame is not None:
                 await self._send_when_due(frame)
-            elif self._released and self._finished:
+            elif self._released and self._finished and not self._queued:
                 break
             else:
                 self._wake.clear()
@@ -163,7 +175,7 @@ class Playout:
 
     async def _send_when_due(self, frame: bytes) -> None:
         await self._wait_until(self._schedule.due_at(self._clock.now()))
-        if self._stopped:
+        if self._stopped or self._held:
             return
         del self._queued[: len(frame)]
         self._room.set()
@@ -181,7 +193,7 @@ class Playout:
 
     def _next_frame(self) -> bytes | None:
         """Return the next whole frame, or the short one that ends the reply."""
-        if not self._released or not self._queued:
+        if not self._released or self._held or not self._queued:
             return None
         if len(self._queued) < self._frame_bytes and not self._finished:
             return None

@@ -57,7 +57,12 @@ def test_backchannels_are_known(text: str) -> None:
     assert is_backchannel(text, BargeIn(), asked=False)
 
 
-@pytest.mark.parametrize("text", ["Stop.", "Yeah but wait", "okay thanks I have another question", ""])
+@pytest.mark.parametrize("text", ["Oh.", "MMMM.", "Oh, okay.", "Hm hm hm", "Uhh", "Ah"])
+def test_sounds_without_meaning_are_known_however_they_are_written(text: str) -> None:
+    assert is_backchannel(text, BargeIn(), asked=False)
+
+
+@pytest.mark.parametrize("text", ["Stop.", "Yeah but wait", "okay thanks I have another question", "Um, wait", ""])
 def test_other_words_are_no_backchannels(text: str) -> None:
     assert not is_backchannel(text, BargeIn(), asked=False)
 
@@ -67,11 +72,16 @@ def test_okay_after_a_question_is_an_answer() -> None:
     assert verdict_at_pause("Mm-hmm.", BargeIn(), asked=True) is Verdict.IGNORE
 
 
+def test_without_backchannels_every_sound_is_words() -> None:
+    assert verdict_at_pause("Mm-hmm.", BargeIn(backchannels=()), asked=False) is Verdict.INTERRUPT
+
+
 def test_words_over_the_agent_decide() -> None:
     settings = BargeIn()
     assert verdict_while_speaking("", 0.3, settings, asked=False) is Verdict.WAIT
     assert verdict_while_speaking("uh", 0.3, settings, asked=False) is Verdict.WAIT
-    assert verdict_while_speaking("wait a moment", 0.3, settings, asked=False) is Verdict.INTERRUPT
+    assert verdict_while_speaking("wait a moment", 0.4, settings, asked=False) is Verdict.WAIT
+    assert verdict_while_speaking("wait a moment", 0.5, settings, asked=False) is Verdict.INTERRUPT
     assert verdict_while_speaking("", 2.0, settings, asked=False) is Verdict.INTERRUPT
 
 

@@ -104,7 +104,7 @@ def test_barge_in_truncates_history_to_heard_text() -> None:
     reply = call.say("Tell me a story.")
     call.reply(reply, "Once upon a time there was a king. ", "He had a castle.")
     call.sound(reply)
-    call.tell(told.CallerBegan(5.0), told.CallerSpeaking(0.3), told.PartialTranscribed("item_4", "stop please"))
+    call.tell(told.CallerBegan(5.0), told.CallerSpeaking(0.6), told.PartialTranscribed("item_4", "stop please"))
     assert [c.response_id for c in call.ordered(do.StopPlayout)] == [reply]
     call.tell(told.PlayoutStopped(reply, "Once upon a", 700))
     [ended] = call.events(ev.ResponseEnded)

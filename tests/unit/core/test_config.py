@@ -39,14 +39,14 @@ def test_environment_names_the_profile_and_a_flag_wins() -> None:
 
 
 def test_flag_beats_environment_beats_profile_beats_default(write) -> None:
-    path = write(CPU + "server: {port: 1, host: 0.0.0.0, max_sessions: 2}\n")
+    path = write(CPU.partition("server:")[0] + "server: {port: 1, host: 0.0.0.0, max_sessions: 2}\n")
     environment = {"VOICECTL_SERVER__PORT": "2", "VOICECTL_SERVER__HOST": "127.0.0.2"}
     server = load_profile(path, overrides=["server.port=3"], environment=environment).server
     assert (server.port, server.host, server.max_sessions, server.queue_depth) == (3, "127.0.0.2", 2, 100)
 
 
 def test_host_file_beats_profile_and_loses_to_the_environment(write, tmp_path: Path) -> None:
-    path = write(CPU + "server: {port: 1, host: 0.0.0.0, max_sessions: 2}\n")
+    path = write(CPU.partition("server:")[0] + "server: {port: 1, host: 0.0.0.0, max_sessions: 2}\n")
     host = tmp_path / "host.yaml"
     host.write_text("server: {port: 7, host: 127.0.0.7}\nstt: {windows: [3000]}\n")
     profile = load_profile(path, environment={"VOICECTL_SERVER__HOST": "127.0.0.2"}, host_file=host)

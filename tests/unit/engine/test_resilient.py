@@ -48,6 +48,7 @@ class ScriptedStage:
         *,
         hotwords: str | None = None,
         priority: Priority = Priority.FINAL,
+        second_look: bool = True,
         timeout_s: float,
     ) -> Transcript:
         outcome = self._next(timeout_s)

@@ -64,6 +64,15 @@ def test_speech_begins_where_its_first_frame_began() -> None:
     assert script.endpointer.speech_s == pytest.approx(3 * VAD_FRAME_S)
 
 
+def test_sound_that_may_become_speech_is_known_from_its_first_frame_until_it_is_decided() -> None:
+    script = Script()
+    lasted_s = []
+    for symbol in "#.###":
+        script.play(symbol)
+        lasted_s.append(script.endpointer.onset_s)
+    assert lasted_s == pytest.approx([VAD_FRAME_S, 0.0, VAD_FRAME_S, 0.0, 0.0])
+
+
 def test_a_click_of_one_frame_is_nothing() -> None:
     assert Script().play("..#....#....") == []
 

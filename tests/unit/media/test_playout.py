@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicectl.core.ports import WordMark
@@ -255,6 +255,126 @@ def test_heard_never_exceeds_sent_and_never_shrinks(steps: list[tuple[float, flo
         assert heard - 1e-9 <= schedule.heard_s(now) <= schedule.sent_s + 1e-9
         heard = schedule.heard_s(now)
     assert schedule.heard_s(schedule.ends_at(now)) == pytest.approx(schedule.sent_s)
+
+
+async def test_a_held_reply_sends_nothing_and_goes_on_with_the_next_sample() -> None:
+    playout, wire, clock = playing()
+    await playout.play(pcm(1.0), RATE)
+    playout.release()
+    playout.finish()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(playout.run())
+        while clock.now() < 100.4:
+            await asyncio.sleep(0)
+        playout.hold()
+        num_frames = len(wire.frames)
+        await settle()
+        clock.at += 3.0
+        await settle()
+        assert (len(wire.frames), running.done()) == (num_frames, False)
+        assert playout.heard_s() == pytest.approx(num_frames * FRAME), "all that was sent, and no more"
+        resumed_at = clock.now() - 100.0
+        playout.resume()
+    assert wire.pcm == pcm(1.0)
+    times = [at for at, _ in wire.frames]
+    assert times[num_frames] == pytest.approx(resumed_at)
+    assert sum(at <= resumed_at + 1e-9 for at in times[num_frames:]) == 1 + 3, "no burst but the lead"
+    assert times[-1] == pytest.approx(resumed_at + 1.0 - (num_frames + 1) * FRAME - 0.060)
+
+
+async def test_a_hold_that_is_shorter_than_the_lead_leaves_no_gap() -> None:
+    late: list[float] = []
+    playout, wire, clock = playing(on_sent=late.append)
+    await playout.play(pcm(1.0), RATE)
+    playout.release()
+    playout.finish()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(playout.run())
+        while clock.now() < 100.4:
+            await asyncio.sleep(0)
+        playout.hold()
+        await settle()
+        clock.at += 0.030
+        playout.resume()
+    times = [at for at, _ in wire.frames]
+    assert times[-1] == pytest.approx(1.0 - FRAME - 0.060), "the schedule is the one without a hold"
+    assert all(at <= index * FRAME + 1e-9 for index, at in enumerate(times)), "no frame came after it was due to sound"
+    assert late == pytest.approx([0.0] * 50, abs=1e-9), "that a frame was held does not make it late"
+
+
+async def test_a_held_reply_can_be_stopped_and_was_heard_up_to_the_hold() -> None:
+    playout, wire, clock = playing()
+    await playout.play(pcm(1.0), RATE)
+    playout.release()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(playout.run())
+        while clock.now() < 100.4:
+            await asyncio.sleep(0)
+        playout.hold()
+        await settle()
+        clock.at += 1.0
+        assert playout.stop() == pytest.approx(len(wire.pcm) / 2 / RATE)
+        playout.resume()
+    assert len(wire.pcm) < len(pcm(1.0))
+
+
+async def test_a_reply_that_is_held_after_its_last_frame_ends() -> None:
+    playout, wire, clock = playing()
+    await playout.play(pcm(0.04), RATE)
+    playout.release()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(playout.run())
+        await settle()
+        playout.hold()
+        playout.finish()
+        await playout.drained()
+    assert wire.pcm == pcm(0.04)
+    assert clock.now() >= 100.04 - 1e-9
+
+
+class HoldPlan:
+    """Holds and resumes a reply at given moments: after so many steps of the loop, for so long."""
+
+    def __init__(self, playout: Playout, wire: Wire, clock: VirtualClock) -> None:
+        self.playout, self.wire, self.clock = playout, wire, clock
+        self.heard_s = 0.0
+
+    def check(self) -> None:
+        heard_s, sent_s = self.playout.heard_s(), len(self.wire.pcm) / 2 / RATE
+        assert self.heard_s - 1e-9 <= heard_s <= sent_s + 1e-9
+        self.heard_s = heard_s
+
+    async def carry_out(self, holds: list[tuple[int, float]]) -> None:
+        for num_steps, seconds in holds:
+            for _ in range(num_steps):
+                await asyncio.sleep(0)
+                self.check()
+            self.playout.hold()
+            num_frames = len(self.wire.frames)
+            await settle()
+            self.clock.at += seconds
+            await settle()
+            assert len(self.wire.frames) == num_frames
+            self.check()
+            self.playout.resume()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 0.4)), max_size=8), st.sampled_from([0, 20, 60, 200]))
+def test_no_sample_is_lost_or_doubled_however_a_reply_is_held(holds: list[tuple[int, float]], lead_ms: int) -> None:
+    async def play() -> None:
+        playout, wire, clock = playing(lead_ms=lead_ms, max_queued_s=0.3)
+        plan = HoldPlan(playout, wire, clock)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(playout.run())
+            tasks.create_task(speak(playout, 8))
+            playout.release()
+            await plan.carry_out(holds)
+            await playout.drained()
+        assert wire.pcm == pcm(0.1) * 8
+        assert playout.heard_s() == pytest.approx(0.8)
+
+    asyncio.run(play())
 
 
 def marks(text: str, seconds_a_word: float = 0.5) -> list[WordMark]:

@@ -56,8 +56,24 @@ class BargeIn(Section):
     """When a caller who speaks over the agent stops it."""
 
     enabled: bool = Field(default=True, description="Whether callers may interrupt.", examples=[True])
+    hold_ms: int = Field(
+        default=32,
+        ge=0,
+        description="Speech over the agent that holds its voice until the words are known; more than "
+        "`backchannel_max_ms` never holds it.",
+        examples=[64],
+    )
+    max_hold_ms: int = Field(
+        default=1500,
+        ge=100,
+        description="Longest time the agent's voice is held; after it, who still speaks interrupts.",
+        examples=[1500],
+    )
     min_speech_ms: int = Field(
-        default=200, ge=32, description="Speech over the agent that stops it at the latest.", examples=[200]
+        default=500,
+        ge=32,
+        description="Speech over the agent whose words may stop it at once; shorter speech is judged at its end.",
+        examples=[500],
     )
     backchannels: tuple[str, ...] = Field(
         default=(

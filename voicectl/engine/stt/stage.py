@@ -76,7 +76,7 @@ class Transcriber:
             raise RequestRejected("there is no audio to transcribe")
         self._meter.audio(len(samples) / MODEL_RATE_HZ)
         # A partial is only a preview: the final pass over the same audio will take the second look.
-        may_retry = job.priority < Priority.PARTIAL
+        may_retry = body.second_look and job.priority < Priority.PARTIAL
         readings: list[Reading] = []
         for piece in pieces(samples):
             readings += yield from self._read_through(piece, self._hotwords_of(body), may_retry)

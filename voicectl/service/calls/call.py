@@ -16,12 +16,13 @@ from voicectl.core import events as ev
 from voicectl.core.checkpoint import ConversationState
 from voicectl.core.clock import Clock
 from voicectl.core.measures import Measures
-from voicectl.core.ports import CallIdentity, CallObserver, CheckpointWriter, ContextSource, ToolRunner
+from voicectl.core.ports import CallIdentity
 from voicectl.core.profile import Profile
 from voicectl.media import endpointing
 from voicectl.media.endpointing import Decision, Evidence
 from voicectl.media.listening import Listener
-from voicectl.service.calls.call_work import CallEngine, CallWork, TurnScored
+from voicectl.service.calls.call_work import CallEngine, CallServices, CallWork, TurnScored
+from voicectl.service.calls.observing import Observers
 from voicectl.service.calls.voice import Voice
 
 __all__ = ["Call", "CallEngine", "CallServices"]
@@ -29,20 +30,6 @@ __all__ = ["Call", "CallEngine", "CallServices"]
 log = structlog.get_logger(__name__)
 
 Emit = Callable[[ev.CallEvent], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class CallServices:
-    """What a call uses besides the engine; all of it may be absent.
-
-    `on_frame_sent` is told how late each frame of a reply was sent, in seconds.
-    """
-
-    checkpoints: CheckpointWriter | None = None
-    tools: ToolRunner | None = None
-    context: ContextSource | None = None
-    observers: tuple[CallObserver, ...] = ()
-    on_frame_sent: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +60,7 @@ class Call:
         self._clock = clock
         self._wall_clock = wall_clock
         self._services = services or CallServices()
+        self._observers = Observers(self._services.observers)
         self._resumed = resumed
         self._started_at = clock.now()
         self.identity = CallIdentity(session_id, owner, wall_clock(), resumed is not None, dict(attributes or {}))
@@ -99,8 +87,8 @@ class Call:
         self._speaking: dict[str, asyncio.Task[None]] = {}
         self._reminders: dict[str, list[asyncio.Task[None]]] = {}
         self._last_audio_at = 0.0
+        self._onset_s = 0.0
         self._measures: Measures | None = None
-        self._broken_observers: list[CallObserver] = []
 
     def apply(self, measures: Measures) -> None:
         """Leave out what is to be left out at present, and no more. Never waits; the last word counts."""
@@ -114,14 +102,14 @@ class Call:
         self._emit = emit
         reason = "the call failed"
         log.info("call_started", session_id=self.session_id, resumed=self.identity.resumed)
-        self._observe(lambda observer: observer.call_started(self.identity))
+        self._observers.show(lambda observer: observer.call_started(self.identity))
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 await self._begin()
                 reason = await self._serve()
                 self._cancel_work()
         finally:
-            self._observe(lambda observer: observer.call_ended(self.identity, reason))
+            self._observers.show(lambda observer: observer.call_ended(self.identity, reason))
             await self._work.forget()
             log.info("call_ended", session_id=self.session_id, seconds=round(self._now(), 3))
 
@@ -177,8 +165,12 @@ class Call:
         self._last_audio_at = audio.received_at - self._started_at
         for decision in self._listener.push(audio.pcm, audio.sample_rate):
             await self._follow(decision)
+        onset_s = self._listener.onset_seconds()
         if self._listener.speaking:
             await self._step(told.CallerSpeaking(self._listener.speech_seconds()))
+        elif onset_s != self._onset_s:
+            await self._step(told.CallerStirred(onset_s))
+        self._onset_s = onset_s
 
     async def _weigh(self, evidence: Evidence) -> None:
         for decision in self._listener.weigh(evidence):
@@ -236,17 +228,15 @@ class Call:
                     self._drop_reminders(event.response_id)
             case do.Hear(hearing_id, final):
                 self._hear_turn(hearing_id, final=final)
-            case do.HearPartial(item_id):
-                self._spawn(self._work.transcribe_partial(item_id, self._listener.turn_audio()))
+            case do.HearPartial(item_id, decides):
+                self._spawn(self._work.transcribe_partial(item_id, self._listener.turn_audio(), decides=decides))
             case do.StopHearing(hearing_id):
                 self._pauses.pop(hearing_id, None)
                 _cancel(self._hearings.pop(hearing_id, None))
             case do.EndTurn():
                 self._listener.reset_turn()
-            case do.Release(response_id, item_id):
-                self._voice.release(response_id, item_id)
-            case do.FinishPlayout(response_id):
-                self._spawn(self._voice.finish(response_id))
+            case do.Release() | do.FinishPlayout() | do.HoldPlayout() | do.ResumePlayout():
+                self._play(command)
             case do.StopPlayout(response_id):
                 heard_text, heard_s = self._voice.stop(response_id)
                 await self._step(told.PlayoutStopped(response_id, heard_text, round(heard_s * 1000)))
@@ -260,7 +250,19 @@ class Call:
             case _:
                 self._begin_work(command)
 
-    def _begin_work(self, command: do.Compose | do.Speak | do.CallTool | do.Remind) -> None:
+    def _play(self, command: do.Release | do.FinishPlayout | do.HoldPlayout | do.ResumePlayout) -> None:
+        """Let a reply sound, hold it, or let it come to its end."""
+        match command:
+            case do.Release(response_id, item_id):
+                self._voice.release(response_id, item_id)
+            case do.FinishPlayout(response_id):
+                self._spawn(self._voice.finish(response_id))
+            case do.HoldPlayout(response_id):
+                self._voice.hold(response_id)
+            case do.ResumePlayout(response_id):
+                self._voice.resume(response_id)
+
+    def _begin_work(self, command: do.Compose | do.Speak | do.CallTool | do.Remind | do.LimitHold) -> None:
         """Start what takes time and is answered through the queue."""
         response_id = command.response_id
         match command:
@@ -271,6 +273,8 @@ class Call:
             case do.CallTool():
                 if self._services.tools is not None:
                     self._spawn(self._work.call_tool(self._services.tools, command))
+            case do.LimitHold():
+                self._spawn(self._work.limit_hold(command))
             case do.Remind():
                 self._reminders.setdefault(response_id, []).append(self._spawn(self._work.remind(command)))
 
@@ -317,20 +321,8 @@ class Call:
         assert self._emit is not None
         if not isinstance(event, ev.ReplyAudio):
             at = self._now()
-            self._observe(lambda observer: observer.call_event(self.identity, event, at))
+            self._observers.show(lambda observer: observer.call_event(self.identity, event, at))
         await self._emit(event)
-
-    def _observe(self, show: Callable[[CallObserver], None]) -> None:
-        for observer in self._services.observers:
-            try:
-                show(observer)
-            except Exception as error:  # the edge of an observer: what it does must not hurt the call
-                # Traces are long, and an observer that failed once fails at every event.
-                first = observer not in self._broken_observers
-                if first:
-                    self._broken_observers.append(observer)
-                name = type(observer).__name__
-                log.error("observer_failed", observer=name, error=repr(error), exc_info=error if first else None)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._tasks is not None

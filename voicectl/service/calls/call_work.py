@@ -14,7 +14,9 @@ from voicectl.core.audio import MODEL_RATE_HZ, Samples
 from voicectl.core.errors import EngineError
 from voicectl.core.events import SessionSettings
 from voicectl.core.ports import (
+    CallObserver,
     ChatRequest,
+    CheckpointWriter,
     ContextSource,
     LanguageModel,
     Priority,
@@ -40,6 +42,20 @@ class CallEngine:
     turn_detector: TurnDetector
     language_model: LanguageModel
     synthesizer: Synthesizer
+
+
+@dataclass(frozen=True, slots=True)
+class CallServices:
+    """What a call uses besides the engine; all of it may be absent.
+
+    `on_frame_sent` is told how late each frame of a reply was sent, in seconds.
+    """
+
+    checkpoints: CheckpointWriter | None = None
+    tools: ToolRunner | None = None
+    context: ContextSource | None = None
+    observers: tuple[CallObserver, ...] = ()
+    on_frame_sent: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +101,15 @@ class CallWork:
         else:
             await self._post(told.TurnTranscribed(hearing_id, transcript.text, len(samples) / MODEL_RATE_HZ))
 
-    async def transcribe_partial(self, item_id: str, samples: Samples) -> None:
-        """Transcribe speech that goes on, if there is capacity."""
+    async def transcribe_partial(self, item_id: str, samples: Samples, *, decides: bool) -> None:
+        """Transcribe speech that goes on: if there is capacity, or in any case if its words decide."""
         text: str | None = None
         try:
             transcript = await self._engine.transcriber.transcribe(
                 samples,
                 hotwords=self._settings().hotwords or None,
-                priority=Priority.PARTIAL,
+                priority=Priority.SPECULATIVE if decides else Priority.PARTIAL,
+                second_look=False,
                 timeout_s=self._profile.timeouts.stt_s,
             )
             text = transcript.text
@@ -175,6 +192,11 @@ class CallWork:
             log.exception("tool_failed", session_id=self._session_id, tool=command.call.name)
             output = TOOL_FAILED
         await self._post(told.ToolReturned(command.response_id, command.call, output))
+
+    async def limit_hold(self, command: do.LimitHold) -> None:
+        """Wait as long as a reply may be held."""
+        await asyncio.sleep(command.after_s)
+        await self._post(told.HoldLasted(command.response_id, command.number))
 
     async def remind(self, command: do.Remind) -> None:
         """Wait a while."""

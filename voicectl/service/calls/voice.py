@@ -88,6 +88,18 @@ class Voice:
         if self._spoken.get(response_id) is spoken:
             await self._post(told.PlayoutDrained(response_id))
 
+    def hold(self, response_id: str) -> None:
+        """Send no more of a reply for now."""
+        spoken = self._spoken.get(response_id)
+        if spoken is not None:
+            spoken.playout.hold()
+
+    def resume(self, response_id: str) -> None:
+        """Go on with a reply where it was held."""
+        spoken = self._spoken.get(response_id)
+        if spoken is not None:
+            spoken.playout.resume()
+
     def stop(self, response_id: str) -> tuple[str, float]:
         """Silence a reply; return the words and the seconds of it that were heard."""
         spoken = self._spoken.get(response_id)

@@ -83,6 +83,12 @@ def test_a_loop_is_read_again_in_the_full_window() -> None:
     assert whisper.windows == [1000, 3000]
 
 
+def test_what_may_not_be_looked_at_again_is_read_once() -> None:
+    whisper = ScriptedWhisper([reading("thank you", -1.5)])
+    assert not ask(whisper, body=Transcribe(pcm=pcm_of(2.0), second_look=False)).text
+    assert whisper.windows == [1000]
+
+
 def test_what_stays_doubtful_becomes_no_text() -> None:
     whisper = ScriptedWhisper([reading("thank you", -1.5), reading("you", -1.5)])
     answer = ask(whisper)
