@@ -101,9 +101,11 @@ async def test_key_is_shown_as_a_bearer_token(api_key: str | None, header: str |
 
     async with serve(lambda _: asyncio.sleep(0), "127.0.0.1", 0, process_request=refuse) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(GatewayUnreachable, match="401"):
+        with pytest.raises(GatewayUnreachable, match="401") as refused:
             async with connect(f"ws://127.0.0.1:{port}", api_key=api_key):
                 pass
+    assert refused.value.hint is not None
+    assert "VOICECTL_API_KEY" in refused.value.hint
     assert shown == [header]
 
 

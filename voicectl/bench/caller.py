@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from voicectl.bench.call_record import RATE_HZ, CallRecord, ServerEvent, WireError
 from voicectl.bench.outgoing import SILENT_FRAME, Outgoing, at_wire_rate
@@ -33,6 +33,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0
 PING_INTERVAL_S: Final = 0.5
 MAX_MESSAGE_BYTES: Final = 16_000_000
+_KEY_STATUSES: Final = (401, 403)
 _POLL_S: Final = 0.02
 
 
@@ -291,6 +292,12 @@ class _Marks:
         return cls(record.num_responses, record.num_transcripts, len(record.committed))
 
 
+def _hint_for(error: Exception) -> str:
+    if isinstance(error, InvalidStatus) and error.response.status_code in _KEY_STATUSES:
+        return "the gateway wants a key: set VOICECTL_API_KEY to one of `voicectl keys create`"
+    return "is `voicectl serve` running there? Without --server, talk starts its own"
+
+
 @asynccontextmanager
 async def connect(
     url: str,
@@ -314,10 +321,7 @@ async def connect(
             ping_interval=None,
         )
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
-        raise GatewayUnreachable(
-            f"no call to {url}: {error}",
-            hint="is `voicectl serve` running there? Without --server, talk starts its own",
-        ) from error
+        raise GatewayUnreachable(f"no call to {url}: {error}", hint=_hint_for(error)) from error
     caller = Caller(socket, listener or Listener())
     failure: VoicectlError | None = None
     async with socket, asyncio.TaskGroup() as tasks:

@@ -43,6 +43,10 @@ class SeatedSocket:
         payload: bytes = message["bytes"]
         return payload
 
+    def why_gone(self) -> str:
+        """Return why nothing more is received, once it is so."""
+        return self._seat.ending.reason if self._seat.is_over() else "the client closed the connection"
+
     async def send(self, text: str) -> bool:
         """Send a text message; False when the peer is gone."""
         try:

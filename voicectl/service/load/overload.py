@@ -217,7 +217,7 @@ class OverloadWatch:
             return
         log.warning(
             "load_answered",
-            level=stance.measures.level,
+            steps=stance.measures.level,
             measures=stance.measures.names,
             reason=stance.measures.reason,
             door=stance.door,

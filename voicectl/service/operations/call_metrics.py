@@ -32,7 +32,7 @@ OUTCOMES: Final = (
     ("nothing received", "idle"),
     ("read nothing", "slow_reader"),
     ("key was revoked", "revoked"),
-    ("longer than", "expired"),
+    ("maximum duration", "expired"),
     ("took no audio", "failed"),
     ("call failed", "failed"),
 )

@@ -24,7 +24,7 @@ from voicectl.engine.supervisor import WorkerState
 from voicectl.service.operations.call_metrics import LATENCY_EDGES_S, Labels, outcome_of
 from voicectl.service.operations.metrics import Metrics
 
-POLICY = Path(__file__).parents[4] / "shared" / "policy" / "gate-policy.yaml"
+POLICY = Path(__file__).parents[5] / "shared" / "policy" / "gate-policy.yaml"
 CALL = CallIdentity("sess_1", None, 10.0, False, {"phone": "+49301234"})
 TIMES = ev.StageTimes(
     last_voiced_position_s=4.0,

@@ -39,6 +39,10 @@ class Socket(Protocol):
         """Return the next message, None once the peer is gone."""
         ...
 
+    def why_gone(self) -> str:
+        """Return why nothing more is received, once it is so."""
+        ...
+
     async def send(self, text: str) -> bool:
         """Send a text message; False when the peer is gone."""
         ...
@@ -138,7 +142,7 @@ class Connection:
             except TimeoutError:
                 return Ending(NORMAL_CLOSURE, f"nothing received for {self._limits.idle_s:g} s")
             if frame is None:
-                return Ending(None, "the client closed the connection")
+                return Ending(None, self._socket.why_gone())
             received = self._protocol.receive(frame, self._clock.now())
             for event in received.events:
                 log.info("client_event_refused", code=event["error"]["code"], param=event["error"]["param"])

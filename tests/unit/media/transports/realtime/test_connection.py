@@ -25,6 +25,9 @@ class MemorySocket:
     sent: list[dict[str, Any]] = field(default_factory=list)
     closed: tuple[int, str] | None = None
 
+    def why_gone(self) -> str:
+        return "the client closed the connection"
+
     async def receive(self) -> str | bytes | None:
         if self.frames:
             return self.frames.pop(0)
