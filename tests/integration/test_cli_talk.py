@@ -96,7 +96,13 @@ async def test_ctrl_c_ends_the_call_quietly(question: str, tmp_path: Path) -> No
     out = tmp_path / "call.wav"
     async with fake_gateway(Script(delays_s=())) as gateway:
         arguments = ("-m", "voicectl", "talk", "--server", gateway.url, "--wav", question, "--out", str(out))
-        process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stderr=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            stderr=asyncio.subprocess.PIPE,
+            # Programs that a shell starts in the background are deaf to Ctrl-C, and so would be their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         await asyncio.wait_for(gateway.configured.wait(), 20)
         await asyncio.sleep(0.5)
         process.send_signal(signal.SIGINT)
