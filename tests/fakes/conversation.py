@@ -20,6 +20,7 @@ from voicectl.media.transports.realtime.connection import Emit
 from voicectl.service.access.tls import TlsFiles
 from voicectl.service.http.application import GatewayApp, create_app
 from voicectl.service.http.lifecycle import serve
+from voicectl.service.http.listener import bind, url_of
 
 REPLY_RATE_HZ = 22_050
 
@@ -291,13 +292,15 @@ async def running(
     gateway = ScriptedGateway(script or Script(), profile=profile)
     app = create_app(gateway, profile)
     stop = asyncio.Event()
-    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    listener, listening = bind(host, 0), asyncio.Event()
+    url = url_of(host, listener, secure=tls is not None)
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            serve(app, host, 0, on_started=url.set_result, drain_s=drain_s, stop=stop, tls=tls), name="served-gateway"
+            serve(app, listener, on_started=listening.set, drain_s=drain_s, stop=stop, tls=tls), name="served-gateway"
         )
         try:
-            yield RunningGateway(gateway, await url, stop, app)
+            await listening.wait()
+            yield RunningGateway(gateway, url, stop, app)
         finally:
             stop.set()
 

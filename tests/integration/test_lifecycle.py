@@ -16,7 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.fakes.conversation import ScriptedGateway, eventually, running, scripted_profile
 from voicectl.core.errors import ConfigError
 from voicectl.service.http.application import create_app
-from voicectl.service.http.lifecycle import bind, serve
+from voicectl.service.http.lifecycle import serve
+from voicectl.service.http.listener import bind, listen, url_of
 
 pytestmark = pytest.mark.integration
 
@@ -25,11 +26,12 @@ pytestmark = pytest.mark.integration
 async def signalled(drain_s: float) -> AsyncIterator[tuple[ScriptedGateway, str, "asyncio.Task[None]"]]:
     """Serve as a process does: with signals."""
     gateway = ScriptedGateway()
-    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    listener, listening = bind("127.0.0.1", 0), asyncio.Event()
     app = create_app(gateway, scripted_profile())
-    server = asyncio.create_task(serve(app, "127.0.0.1", 0, on_started=url.set_result, drain_s=drain_s))
+    server = asyncio.create_task(serve(app, listener, on_started=listening.set, drain_s=drain_s))
     try:
-        yield gateway, await url, server
+        await listening.wait()
+        yield gateway, url_of("127.0.0.1", listener, secure=False), server
     finally:
         server.cancel()
         await asyncio.gather(server, return_exceptions=True)
@@ -107,6 +109,16 @@ def test_a_port_in_use_is_a_configuration_error_that_names_it() -> None:
         assert refused.value.exit_code == 3
         assert refused.value.hint is not None
         assert f":{port}" in refused.value.hint
+
+
+def test_a_port_that_another_process_took_while_the_models_loaded_is_told_as_well() -> None:
+    late, early = bind("127.0.0.1", 0), socket.socket()
+    with late, early:
+        early.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        early.bind(late.getsockname())
+        early.listen()
+        with pytest.raises(ConfigError, match="is in use"):
+            listen(late)
 
 
 def test_an_address_of_no_interface_is_a_configuration_error() -> None:

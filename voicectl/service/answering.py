@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 from voicectl.core.clock import MonotonicClock
@@ -19,6 +20,7 @@ from voicectl.service.calls.opener import CallOpener
 from voicectl.service.checkpoints.keeper import CheckpointKeeper
 from voicectl.service.http.application import create_app
 from voicectl.service.http.lifecycle import serve
+from voicectl.service.http.listener import url_of
 from voicectl.service.integrations.open import open_integrations
 from voicectl.service.load.admission import Admission
 from voicectl.service.load.overload import OverloadWatch
@@ -41,11 +43,12 @@ Run = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What stands around the engine: who may enter, what is kept and told, and who hears that one can call.
+    """What stands around the engine: the port, who may enter, what is kept and told, who hears that one can call.
 
     The keeper and the webhooks are not open yet. `on_ready` gets the base URL.
     """
 
+    listener: socket
     access: AccessControl
     tls: TlsFiles | None
     keeper: CheckpointKeeper | None
@@ -59,7 +62,7 @@ class Surroundings:
 async def answer_calls(profile: Profile, engine: Engine, vad: Path, around: Surroundings) -> None:
     """Serve until SIGTERM or SIGINT, with the model of voice activity in the folder `vad`.
 
-    Raises ConfigError when the address cannot be listened on, EngineError when a worker cannot start.
+    Raises EngineError when a worker cannot start.
     """
     async with AsyncExitStack() as stack:
         services = await _services(profile, stack, around)
@@ -78,6 +81,7 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
     opener = CallOpener(profile, engine, vad, clock, admission=admission, services=services, keeper=around.keeper)
     watch = OverloadWatch(profile, opener.load, opener.take_stance)
     tell_measures(metrics, lambda: watch.stance.measures)
+    secure = around.tls is not None
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def load() -> None:
@@ -92,9 +96,8 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
     try:
         await serve(
             create_app(opener, profile, clock=clock, admission=admission, access=around.access, metrics=metrics.page),
-            profile.server.host,
-            profile.server.port,
-            on_started=listening.set_result,
+            around.listener,
+            on_started=lambda: listening.set_result(url_of(profile.server.host, around.listener, secure=secure)),
             on_draining=lambda: notifier.stopping("letting calls end"),
             drain_s=profile.timeouts.drain_s,
             tls=around.tls,

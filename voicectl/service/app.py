@@ -15,6 +15,7 @@ from voicectl.engine.engine import Engine, EngineOptions
 from voicectl.service.access.control import AccessControl
 from voicectl.service.access.tls import TlsFiles
 from voicectl.service.checkpoints.open import checkpoint_keeper
+from voicectl.service.http.listener import bind
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.operations.notify import Notifier
 from voicectl.service.webhooks.open import webhook_dispatcher
@@ -38,7 +39,7 @@ def model_roots(profile: Profile, roles: Collection[str] | None = None) -> dict[
 
 async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], log_level: str = "info") -> None:
     """Run the appliance until SIGTERM or SIGINT; `on_ready` gets the base URL once it takes calls."""
-    # First what can be refused at once: keys, certificates, addresses of other systems.
+    # First what can be refused at once: keys, certificates, addresses of other systems, the port.
     access = AccessControl.of(profile)
     tls = TlsFiles.of(profile.tls, profile.access.reload_s)
     keeper = checkpoint_keeper(profile.checkpoints)
@@ -50,7 +51,9 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         starting_s=profile.timeouts.worker_start_s,
         draining_s=profile.timeouts.drain_s + CLOSING_S,
     )
+    listener = bind(profile.server.host, profile.server.port)
     async with AsyncExitStack() as stack:
+        stack.callback(listener.close)
         stack.callback(notifier.close)
         run = await stack.enter_async_context(_background())
         roots = await asyncio.to_thread(model_roots, profile)
@@ -64,7 +67,7 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         await asyncio.to_thread(import_module, "voicectl.service.answering")
         from voicectl.service.answering import Surroundings, answer_calls
 
-        around = Surroundings(access, tls, keeper, webhooks, metrics, notifier, on_ready, run)
+        around = Surroundings(listener, access, tls, keeper, webhooks, metrics, notifier, on_ready, run)
         await answer_calls(profile, engine, roots["vad"], around)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import signal
 import socket
@@ -13,10 +12,10 @@ import structlog
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from voicectl.core.errors import ConfigError
 from voicectl.service.access.tls import TlsFiles
 from voicectl.service.http.application import GatewayApp
 from voicectl.service.http.doorway import Doorway, HttpProtocol, ServerConfig, allow_open_files
+from voicectl.service.http.listener import listen
 from voicectl.service.load.admission import Admission
 
 log = structlog.get_logger(__name__)
@@ -139,30 +138,28 @@ class _Server(uvicorn.Server):
 
 async def serve(
     app: GatewayApp,
-    host: str,
-    port: int,
+    listener: socket.socket,
     *,
-    on_started: Callable[[str], None],
+    on_started: Callable[[], None],
     drain_s: float,
     on_draining: Callable[[], None] = lambda: None,
     stop: asyncio.Event | None = None,
     tls: TlsFiles | None = None,
 ) -> None:
-    """Serve `app` until it is told to stop, then drain its calls for up to `drain_s` seconds.
+    """Serve `app` on a bound socket until it is told to stop, then drain its calls for up to `drain_s` seconds.
 
     Without `stop`, SIGTERM and SIGINT stop it and a second SIGINT ends all calls at once; with it,
-    signals are the caller's business. `on_started` gets the URL, with the port that was chosen where
-    `port` is 0; `on_draining` is called when it begins to stop. Both are called on the event loop and must
-    not wait. Files of keys and of `tls` are followed meanwhile. The application's lifespan is not run.
-    Raises ConfigError when the address cannot be listened on.
+    signals are the caller's business. `on_started` is called once it listens, `on_draining` when it begins
+    to stop; both on the event loop, so they must not wait. The socket is closed in the end. Files of keys
+    and of `tls` are followed meanwhile. The application's lifespan is not run. Raises ConfigError when another
+    process listens at the address.
     """
     allow_open_files(app.profile.server.max_connections)
-    listener = bind(host, port)
-    url = _url(host, listener, secure=tls is not None)
+    listen(listener)
     server = _Server(
         _config(app, tls),
         app.admission,
-        on_started=lambda: on_started(url),
+        on_started=on_started,
         on_draining=on_draining,
         drain_s=drain_s,
     )
@@ -243,40 +240,3 @@ def _uvicorn_logging() -> Generator[None, None, None]:
     finally:
         logger.handlers, logger.propagate = before[0], before[1]
         logger.setLevel(before[2])
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening-to-be socket. Raises ConfigError naming the address and what is wrong with it."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise ConfigError(f"{host}: {error.strerror or error}", hint="choose another address with --host") from error
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise _refused(host, port, error) from error
-    listener.setblocking(False)
-    return listener
-
-
-def _refused(host: str, port: int, error: OSError) -> ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        return ConfigError(
-            f"port {port} on {host} is in use",
-            hint=f"see who holds it with `ss -ltnp 'sport = :{port}'`, or choose another with --port",
-        )
-    if error.errno == errno.EACCES:
-        return ConfigError(f"port {port} on {host} needs privileges", hint="choose a port above 1023 with --port")
-    return ConfigError(
-        f"cannot listen on {host} port {port}: {error.strerror}", hint="choose another address with --host"
-    )
-
-
-def _url(host: str, listener: socket.socket, *, secure: bool) -> str:
-    scheme = "https" if secure else "http"
-    port = listener.getsockname()[1]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
