@@ -26,7 +26,6 @@ from voicectl.core.errors import VoicectlError
 from voicectl.core.log import configure
 
 SETTLE_S = 5.0
-GAUGES = ("voicectl_tasks", "voicectl_sessions_live", "voicectl_llm_hot", "voicectl_llm_parked", "voicectl_llm_running")
 GAUGES = (
     "voicectl_tasks",
     "voicectl_sessions_live",

@@ -223,7 +223,7 @@ def test_parking_does_not_change_a_reply(caller: Caller, wakes: bool) -> None:
     for session_id in CROWD[:4]:
         caller.ask(session_id, QUESTION, max_tokens=2)
     if wakes:
-        assert caller.end(Wake("a")) == Forgotten()
+        assert caller.end(Wake(generate("a", QUESTION, first.text))) == Forgotten()
     parked = caller.ask("a", QUESTION, first.text, FOLLOW_UP)
     assert parked == stayed
 

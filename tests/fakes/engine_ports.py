@@ -79,7 +79,7 @@ class FakeLanguageModel:
     num_cancelled: int = 0
     forgotten: list[str] = field(default_factory=list)
     tool_calls: tuple[ToolCall, ...] = ()
-    woken: list[str] = field(default_factory=list)
+    woken: list[ChatRequest] = field(default_factory=list)
 
     async def generate(self, request: ChatRequest, *, timeout_s: float) -> AsyncIterator[TextDelta]:
         self.requests.append(request)
@@ -109,8 +109,8 @@ class FakeLanguageModel:
     async def forget(self, session_id: str) -> None:
         self.forgotten.append(session_id)
 
-    async def wake(self, session_id: str) -> None:
-        self.woken.append(session_id)
+    async def wake(self, request: ChatRequest) -> None:
+        self.woken.append(request)
 
 
 @dataclass(slots=True)

@@ -354,7 +354,8 @@ async def test_the_language_model_is_woken_when_speech_begins() -> None:
         await line.hear(speech(0.3))
         await line.until(ev.SpeechStarted)
         await line.hear(silence(0.1))
-    assert stages.llm.woken == ["sess_test"]
+    assert [request.session_id for request in stages.llm.woken] == ["sess_test"]
+    assert [message.role for message in stages.llm.woken[0].messages] == ["system"]
 
 
 async def test_measures_reach_a_call_that_says_nothing_and_one_whose_queue_is_full() -> None:

@@ -1,5 +1,7 @@
 """Ask the language model for the text of a reply: which prompt, which functions, how long."""
 
+from dataclasses import dataclass
+
 from voicectl.agent import commands as do
 from voicectl.agent.history import prompt
 from voicectl.agent.reply import Reply
@@ -7,11 +9,23 @@ from voicectl.agent.segmenter import Segmenter
 from voicectl.agent.state import State
 from voicectl.core import events as ev
 from voicectl.core.events import Tool, ToolChoice
+from voicectl.core.ports import Message
 
 MAX_ROUNDS = 4
 """How often in one reply functions that the gateway carries out may be called."""
 
 _SHORTEST_REPLY_TOKENS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How a prompt will begin, and what of it decides how much of a long conversation it holds."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    tools: tuple[Tool, ...]
+    tool_choice: ToolChoice
+    forced_tool: str | None
 
 
 def new_reply(state: State, request: ev.ResponseRequested) -> Reply:
@@ -53,6 +67,19 @@ def compose(state: State, reply: Reply, *, speculative: bool = False, without: s
     )
 
 
+def expected(state: State) -> Expected:
+    """Return how the prompt of the caller's next turn will begin."""
+    request = ev.ResponseRequested()
+    tools, choice, forced = _offered(state, request)
+    return Expected(
+        messages=state.history.prompt(_instructions(state, request)),
+        max_tokens=_max_tokens(state, request, choice),
+        tools=tools,
+        tool_choice=choice,
+        forced_tool=forced,
+    )
+
+
 def _instructions(state: State, request: ev.ResponseRequested) -> str:
     instructions = state.settings.instructions if request.instructions is None else request.instructions
     return "\n\n".join(text for text in (instructions, state.context) if text)
@@ -66,18 +93,27 @@ def _max_tokens(state: State, request: ev.ResponseRequested, choice: ToolChoice)
     return max(min(wanted, _SHORTEST_REPLY_TOKENS), int(wanted * state.measures.reply_tokens_factor))
 
 
-def offered_tools(state: State, reply: Reply) -> tuple[tuple[Tool, ...], ToolChoice, str | None]:
-    """Return the functions that a reply may call, whether it must, and the one that it must call."""
-    request, settings = reply.request, state.settings
+Offered = tuple[tuple[Tool, ...], ToolChoice, str | None]
+"""The functions that a reply may call, whether it must, and the one that it must call."""
+
+
+def offered_tools(state: State, reply: Reply) -> Offered:
+    """Return what a reply may call, as far as it has come."""
+    tools, choice, forced = _offered(state, reply.request)
+    if tools and reply.rounds:
+        # What had to be called was called.
+        return tools, "auto" if reply.rounds < MAX_ROUNDS else "none", None
+    return tools, choice, forced
+
+
+def _offered(state: State, request: ev.ResponseRequested) -> Offered:
+    settings = state.settings
     tools = (settings.tools or ()) if request.tools is None else request.tools
-    if not reply.out_of_band:
+    if not request.out_of_band:
         own = {tool.name for tool in state.gateway_tools}
         tools = (*(tool for tool in tools if tool.name not in own), *state.gateway_tools)
     if not tools:
         return (), "auto", None
-    if reply.rounds:
-        # What had to be called was called.
-        return tools, "auto" if reply.rounds < MAX_ROUNDS else "none", None
     if request.tool_choice is not None:
         choice, forced = request.tool_choice, request.forced_tool
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from voicectl.agent import calling, hearing, holding, replying, requests, resuming
+from voicectl.agent import calling, composing, hearing, holding, replying, requests, resuming
 from voicectl.agent import inputs as told
 from voicectl.agent.commands import Checkpoint, Command
 from voicectl.agent.inputs import AgentInput
@@ -75,6 +75,10 @@ class Session:
     def settings(self) -> ev.SessionSettings:
         """The settings in force."""
         return self._state.settings
+
+    def expected(self) -> composing.Expected:
+        """Return how the prompt of the caller's next turn will begin, as the conversation stands."""
+        return composing.expected(self._state)
 
     def step(self, event: SessionInput, at: float) -> list[Command]:
         """Take one input at instant `at` and return what is to be done, in order."""

@@ -143,8 +143,11 @@ class LanguageModel(Protocol):
         """Free what is cached for a session. Unknown sessions are ignored."""
         ...
 
-    async def wake(self, session_id: str) -> None:
-        """Tell that a session will soon ask: bring back what was parked of it. Never raises."""
+    async def wake(self, request: ChatRequest) -> None:
+        """Tell that a session will soon ask, with a prompt that begins as this one does. Never raises.
+
+        What was parked of it is brought back, and what no cache holds is computed while there is time.
+        """
         ...
 
 

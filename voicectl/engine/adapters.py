@@ -31,6 +31,8 @@ from voicectl.engine.messages import (
 )
 
 FORGET_TIMEOUT_S: Final = 2.0
+WAKE_TIMEOUT_S: Final = 10.0
+"""How long an expected prompt may take: callers seldom speak for longer before they want an answer."""
 
 T = TypeVar("T", bound=ReplyBody)
 
@@ -82,19 +84,7 @@ class EngineLanguageModel:
 
     async def generate(self, request: ChatRequest, *, timeout_s: float) -> AsyncGenerator[TextDelta, None]:
         """Stream a reply. Closing the iterator, or cancelling its task, cancels the request."""
-        body = Generate(
-            session_id=request.session_id,
-            messages=tuple(_prompt_message(message) for message in request.messages),
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            top_k=request.top_k,
-            seed=request.seed,
-            tools=tuple(WireTool(tool.name, tool.description, tool.parameters) for tool in request.tools),
-            tool_choice=request.tool_choice,
-            forced_tool=request.forced_tool,
-            schema=request.schema,
-        )
+        body = _generate(request)
         async with aclosing(self._client.stream(body, priority=request.priority, timeout_s=timeout_s)) as replies:
             async for reply in replies:
                 yield _text_delta(reply)
@@ -105,11 +95,11 @@ class EngineLanguageModel:
         if self._client.ready:
             _expect(Forgotten, await self._client.call(Forget(session_id), timeout_s=FORGET_TIMEOUT_S))
 
-    async def wake(self, session_id: str) -> None:
-        """Tell that a session will soon ask: bring back what was parked of it. Never raises."""
+    async def wake(self, request: ChatRequest) -> None:
+        """Tell that a session will soon ask, with a prompt that begins as this one does. Never raises."""
         if self._client.ready:
             with contextlib.suppress(EngineError):
-                await self._client.call(Wake(session_id), timeout_s=FORGET_TIMEOUT_S)
+                await self._client.call(Wake(_generate(request)), timeout_s=WAKE_TIMEOUT_S)
 
 
 class EngineSynthesizer:
@@ -130,6 +120,22 @@ class EngineSynthesizer:
                 piece = _expect(SpeechPiece, reply)
                 marks = tuple(WordMark(mark.start, mark.end, mark.start_s, mark.end_s) for mark in piece.marks)
                 yield SpeechChunk(piece.pcm, piece.sample_rate, marks)
+
+
+def _generate(request: ChatRequest) -> Generate:
+    return Generate(
+        session_id=request.session_id,
+        messages=tuple(_prompt_message(message) for message in request.messages),
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        seed=request.seed,
+        tools=tuple(WireTool(tool.name, tool.description, tool.parameters) for tool in request.tools),
+        tool_choice=request.tool_choice,
+        forced_tool=request.forced_tool,
+        schema=request.schema,
+    )
 
 
 def _text_delta(reply: ReplyBody) -> TextDelta:

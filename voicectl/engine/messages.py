@@ -88,9 +88,9 @@ class Forget(Wire, frozen=True):
 
 
 class Wake(Wire, frozen=True):
-    """Bring back what was parked of a session, which will soon ask."""
+    """A session will soon ask, with a prompt that begins as this one does: have that in the cache by then."""
 
-    session_id: str
+    expected: Generate
 
 
 class Synthesize(Wire, frozen=True):

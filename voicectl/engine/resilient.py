@@ -106,11 +106,11 @@ class ResilientLanguageModel:
         for route in self._routes.routes:
             await route.port.forget(session_id)
 
-    async def wake(self, session_id: str) -> None:
-        """Tell that a session will soon ask: bring back what was parked of it. Never raises."""
+    async def wake(self, request: ChatRequest) -> None:
+        """Tell that a session will soon ask, with a prompt that begins as this one does. Never raises."""
         # Not a request of its own: it neither probes a breaker nor is it tried again.
         with contextlib.suppress(EngineError):
-            await self._routes.preferred().port.wake(session_id)
+            await self._routes.preferred().port.wake(request)
 
 
 class ResilientSynthesizer:

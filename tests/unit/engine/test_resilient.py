@@ -68,7 +68,7 @@ class ScriptedStage:
     async def forget(self, session_id: str) -> None:
         self.forgotten.append(session_id)
 
-    async def wake(self, session_id: str) -> None:
+    async def wake(self, request: ChatRequest) -> None:
         raise EngineError("asleep")
 
     def _next(self, timeout_s: float) -> Outcome | list[Outcome]:
@@ -242,7 +242,7 @@ async def test_forget_reaches_every_worker_and_wake_never_raises() -> None:
     usual, other = ScriptedStage([["x"]]), ScriptedStage([["x"]])
     routes = routes_of(usual, other)
     await model(routes).forget("s")
-    await model(routes).wake("s")
+    await model(routes).wake(ChatRequest("s", (), max_tokens=5, temperature=0, top_p=1, top_k=1, seed=0))
     assert (usual.forgotten, other.forgotten) == (["s"], ["s"])
 
 

@@ -212,6 +212,10 @@ class SequenceCache:
         """Return how many tokens of a prompt `tokens` spare, beyond those that the shared prefix spares."""
         return common_prefix(tokens, prompt) - common_prefix(self._prefix, prompt)
 
+    def num_known(self, tokens: Sequence[int], prompt: Sequence[int]) -> int:
+        """Return how many tokens of a prompt `tokens` or the shared prefix spare."""
+        return max(common_prefix(tokens, prompt), common_prefix(self._prefix, prompt))
+
     def num_tokens(self) -> int:
         """Return how many tokens lie in the cache; shared ones count once."""
         return len(self._prefix) + sum(len(slot.tokens) - slot.num_shared for slot in self._slots)

@@ -94,6 +94,16 @@ class Generation:
     num_completed: int = 0
     next_token: int | None = None
 
+    @classmethod
+    def of_prompt(cls, job: Job, session_id: str, prompt: Sequence[int]) -> "Generation":
+        """Return a request that is done once its prompt has run."""
+        return cls(job, session_id, SamplingSettings(0.0, 1.0, 1, 0), prompt, max_tokens=0, reply=Reply(None))
+
+    @property
+    def is_prompt_only(self) -> bool:
+        """Tell whether no reply is wanted."""
+        return self.max_tokens == 0
+
     @property
     def request_id(self) -> int:
         """Return the id of the request."""

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 import structlog
 
 from voicectl.core.clock import Clock
 from voicectl.core.errors import EngineError, RequestRejected
-from voicectl.core.ports import FinishReason
+from voicectl.core.ports import FinishReason, Priority
 from voicectl.engine.llm.cache import PREFIX_SEQUENCE, SequenceCache
 from voicectl.engine.llm.generation import Chain, DecodeOutcome, Entry, Generation, SamplingSettings, Work
 from voicectl.engine.llm.intake import Intake
@@ -19,6 +19,9 @@ from voicectl.engine.llm.residency import Memory, Residency
 from voicectl.engine.llm.scheduler import DecodeStep, Scheduler, Step, WaitingLine
 from voicectl.engine.messages import Failed, FailureKind, Forget, Forgotten, Generate, ReplyBody, TextPiece, Wake
 from voicectl.engine.stage import Job
+
+UNKNOWN_TOKENS: Final = 32
+"""So many tokens of an expected prompt may be left to its request: the end of a reply and the template's markers."""
 
 log = structlog.get_logger(__name__)
 
@@ -98,8 +101,8 @@ class StepLoop:
             self._forget(body.session_id)
             _deliver(job, Forgotten())
         elif isinstance(body, Wake):
-            self._residency.wake(body.session_id)
             _deliver(job, Forgotten())
+            self._wake(job, body.expected)
         elif not isinstance(body, Generate):
             _deliver(job, Failed("rejected", f"the language model cannot serve {type(body).__name__}"))
         elif job.request_id in self._generations:
@@ -153,7 +156,32 @@ class StepLoop:
 
     # --- admission ---------------------------------------------------------------------------
 
+    def _wake(self, job: Job, body: Generate) -> None:
+        """Have the prompt that a session will ask with in its cache: bring it back, or compute it if it is gone."""
+        session_id = body.session_id
+        self._residency.wake(session_id)
+        if any(one.session_id == session_id for one in self._generations.values()):
+            return
+        try:
+            prompt = self._intake.generation(job, body).prompt
+        except RequestRejected as error:
+            log.debug("wake_refused", session_id=session_id, reason=error.message)
+            return
+        if len(prompt) - self._residency.num_known(session_id, prompt) > UNKNOWN_TOKENS:
+            self._add(Generation.of_prompt(replace(job, priority=Priority.PARTIAL, emit=_nobody), session_id, prompt))
+
+    def _overtake(self, session_id: str) -> None:
+        """End the work on the prompt that a session was expected to ask with; what is done of it stays."""
+        for one in [one for one in self._generations.values() if one.is_prompt_only and one.session_id == session_id]:
+            self._release(one)
+
+    def _add(self, generation: Generation) -> None:
+        job = generation.job
+        self._generations[job.request_id] = generation
+        self._line.add(job.request_id, generation.session_id, job.priority, job.deadline_at)
+
     def _enqueue(self, job: Job, body: Generate) -> None:
+        self._overtake(body.session_id)
         try:
             generation = self._intake.generation(job, body)
             self._check_grammar(generation)
@@ -161,8 +189,7 @@ class StepLoop:
             self._metrics.ended("rejected")
             _deliver(job, Failed("rejected", error.message))
             return
-        self._generations[job.request_id] = generation
-        self._line.add(job.request_id, body.session_id, job.priority, job.deadline_at)
+        self._add(generation)
 
     def _check_grammar(self, generation: Generation) -> None:
         """Try the grammar that the reply follows, or may follow later, so that a bad one is refused at once."""
@@ -254,6 +281,9 @@ class StepLoop:
         if generation.next_token is None:
             self._scheduler.prefilled(generation.request_id, len(work.tokens))
         if not work.draws or generation.chain is None:
+            return
+        if generation.is_prompt_only:
+            self._release(generation)
             return
         token = generation.chain.sample(index)
         if token is None:
@@ -348,3 +378,7 @@ def _deliver(job: Job, reply: ReplyBody) -> None:
         job.emit(reply)
     except Exception:
         log.exception("reply_lost", request_id=job.request_id)
+
+
+def _nobody(reply: ReplyBody) -> None:
+    """Take what nobody waits for."""

@@ -66,6 +66,12 @@ class Residency:
             self._unpark(session_id)
             self._may_have_surplus = True
 
+    def num_known(self, session_id: str, prompt: Sequence[int]) -> int:
+        """Return how many tokens of a prompt need not run if it comes next."""
+        tenancy, parked = self._cache.tenancy(session_id), self._parked.peek(session_id)
+        held = tenancy.tokens if tenancy is not None else parked.tokens if parked is not None else ()
+        return self._cache.num_known(held, prompt)
+
     def trim(self) -> None:
         """Park the idle sessions that would slow the attention of the others."""
         if self._may_have_surplus:

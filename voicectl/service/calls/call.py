@@ -180,7 +180,7 @@ class Call:
         """Tell the session what endpointing decided."""
         match decision:
             case endpointing.SpeechBegan(position_s):
-                self._spawn(self._work.wake())
+                self._spawn(self._work.wake(self._session.expected()))
                 await self._step(told.CallerBegan(position_s))
             case endpointing.Hesitated(pause_id):
                 self._pause_id = pause_id

@@ -9,6 +9,7 @@ import structlog
 
 from voicectl.agent import commands as do
 from voicectl.agent import inputs as told
+from voicectl.agent.composing import Expected
 from voicectl.agent.inputs import AgentInput
 from voicectl.core.audio import MODEL_RATE_HZ, Samples
 from voicectl.core.errors import EngineError
@@ -134,8 +135,9 @@ class CallWork:
         """Generate text of a reply."""
         response_id, attempt = command.response_id, command.attempt
         try:
+            priority = Priority.SPECULATIVE if command.speculative else Priority.FINAL
             pieces = self._engine.language_model.generate(
-                self._chat_request(command), timeout_s=self._profile.timeouts.llm_s
+                self._chat_request(command, priority), timeout_s=self._profile.timeouts.llm_s
             )
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -146,7 +148,7 @@ class CallWork:
             log.warning("reply_failed", session_id=self._session_id, stage="llm", error=str(error))
             await self._post(told.ReplyFailed(response_id, str(error), attempt))
 
-    def _chat_request(self, command: do.Compose) -> ChatRequest:
+    def _chat_request(self, command: do.Compose | Expected, priority: Priority) -> ChatRequest:
         llm = self._profile.llm
         return ChatRequest(
             session_id=self._session_id,
@@ -156,7 +158,7 @@ class CallWork:
             top_p=llm.top_p,
             top_k=llm.top_k,
             seed=llm.seed,
-            priority=Priority.SPECULATIVE if command.speculative else Priority.FINAL,
+            priority=priority,
             tools=command.tools,
             tool_choice=command.tool_choice,
             forced_tool=command.forced_tool,
@@ -216,10 +218,10 @@ class CallWork:
             if text:
                 await self._post(told.ContextKnown(text))
 
-    async def wake(self) -> None:
-        """Have the language model bring back what it parked of the conversation."""
+    async def wake(self, expected: Expected) -> None:
+        """Have the language model get ready for the next turn, while the caller still speaks."""
         try:
-            await self._engine.language_model.wake(self._session_id)
+            await self._engine.language_model.wake(self._chat_request(expected, Priority.PARTIAL))
         except EngineError as error:
             log.debug("session_not_woken", session_id=self._session_id, error=str(error))
 

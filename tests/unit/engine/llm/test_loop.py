@@ -18,7 +18,7 @@ from tests.unit.engine.llm.fakes import (
 from voicectl.core.errors import EngineError
 from voicectl.core.events import ToolChoice
 from voicectl.engine.llm.intake import WORDS
-from voicectl.engine.llm.loop import StepLoop
+from voicectl.engine.llm.loop import UNKNOWN_TOKENS, StepLoop
 from voicectl.engine.messages import (
     Failed,
     Forget,
@@ -44,7 +44,7 @@ class Bench:
         self.registry = CollectorRegistry()
         self.loop: StepLoop = build_loop(self.backend, self.clock, registry=self.registry, **limits)
 
-    def submit(self, request: Generate, *, priority: int = 0, deadline_at: float = 1000.0) -> int:
+    def submit(self, request: Generate | Wake, *, priority: int = 0, deadline_at: float = 1000.0) -> int:
         job = self.caller.job(request, priority=priority, deadline_at=deadline_at)
         self.loop.submit(job)
         return job.request_id
@@ -126,6 +126,45 @@ def test_a_cancelled_reply_leaves_a_sound_cache(bench: Bench) -> None:
     bench.finish()
     assert bench.caller.text(again) == reply_of(prompt_of(request), 40)
     assert bench.caller.ended(again).cached_tokens == len(prompt_of(request)) - 1
+
+
+def test_an_expected_prompt_that_no_cache_holds_is_computed_before_it_is_asked_with(bench: Bench) -> None:
+    history = ("Tell me about your opening hours", "We open at nine and close at five", "And on Saturdays?")
+    expected, asked = generate("a", *history[:2]), generate("a", *history)
+    wake = bench.submit(Wake(expected))
+    assert bench.caller.replies[wake] == [Forgotten()]
+    bench.finish()
+    assert bench.caller.replies[wake] == [Forgotten()]
+    request_id = bench.submit(asked)
+    bench.finish()
+    assert bench.caller.text(request_id) == reply_of(prompt_of(asked), 8)
+    # All but the markers in which a question differs from the end of a prompt.
+    assert bench.caller.ended(request_id).cached_tokens >= len(prompt_of(expected)) - UNKNOWN_TOKENS
+    assert bench.backend.num_chains == 0
+
+
+def test_who_asks_before_the_expected_prompt_is_computed_overtakes_it(bench: Bench) -> None:
+    asked = generate("a", "Tell me about your opening hours " * 4)
+    bench.submit(Wake(asked))
+    bench.loop.step()
+    request_id = bench.submit(asked)
+    bench.finish()
+    assert bench.caller.text(request_id) == reply_of(prompt_of(asked), 8)
+    assert bench.caller.ended(request_id).cached_tokens > len(prompt_of(generate("a", "")))
+    assert bench.backend.num_chains == 0
+
+
+def test_an_expected_prompt_that_is_known_is_not_computed_again(bench: Bench) -> None:
+    bench.submit(generate("a", "Tell me about your opening hours"))
+    bench.finish()
+    bench.submit(Wake(generate("a", "Tell me about your opening hours")))
+    assert not bench.loop.has_work()
+
+
+def test_an_expected_prompt_without_meaning_is_ignored(bench: Bench) -> None:
+    wake = bench.submit(Wake(structs.replace(generate("a", "Hello"), max_tokens=0)))
+    assert bench.caller.replies[wake] == [Forgotten()]
+    assert not bench.loop.has_work()
 
 
 def test_requests_of_one_session_run_one_after_another(bench: Bench) -> None:
@@ -264,7 +303,7 @@ def test_a_session_that_lost_its_sequence_goes_on_where_it_was(wakes: bool) -> N
     first = ask(bench, "Hello")
     crowd_out(bench)
     if wakes:
-        job = bench.caller.job(Wake("a"))
+        job = bench.caller.job(Wake(generate("a", "Hello")))
         bench.loop.submit(job)
         assert bench.caller.end(job.request_id) == Forgotten()
     assert ask(bench, "Hello", "yes", "And then?").cached_tokens >= first.prompt_tokens
@@ -294,7 +333,7 @@ def test_waking_nobody_or_into_a_full_cache_changes_nothing() -> None:
     held = [bench.submit(generate(session_id, "Hello", max_tokens=30)) for session_id in "yz"]
     bench.loop.step()
     for session_id in ("a", "nobody", "y"):
-        bench.loop.submit(bench.caller.job(Wake(session_id)))
+        bench.loop.submit(bench.caller.job(Wake(generate(session_id, "Hello", "Hi", "More"))))
     bench.finish()
     for request_id in held:
         bench.caller.ended(request_id)
@@ -586,7 +625,7 @@ class ManyCallers(RuleBasedStateMachine):
 
     @rule(session_id=st.sampled_from("abcde"))
     def wake(self, session_id: str) -> None:
-        self.bench.loop.submit(self.bench.caller.job(Wake(session_id)))
+        self.bench.loop.submit(self.bench.caller.job(Wake(generate(session_id, "Hello", "Hi", "More"))))
 
     @rule(refuses=st.booleans())
     def lose_states_or_not(self, refuses: bool) -> None:
