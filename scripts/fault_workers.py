@@ -87,7 +87,14 @@ async def kill_workers(url: str, options: argparse.Namespace) -> list[Kill]:
 async def fault_workers(options: argparse.Namespace, utterances: list[Utterance]) -> dict[str, Any]:
     """Kill workers under live calls and return what came of it."""
     settings = (f"server.max_sessions={options.calls}", "llm.max_reply_tokens=25", *options.set)
-    shape = LoadShape(options.calls, num_turns=10_000, stagger_s=0.7, pause_s=options.pause, unanswered_s=10.0)
+    shape = LoadShape(
+        options.calls,
+        num_turns=10_000,
+        stagger_s=0.7,
+        pause_s=options.pause,
+        pause_spread_s=options.spread,
+        unanswered_s=10.0,
+    )
     async with private_gateway("cpu", settings) as gateway:
         url = await gateway.url()
         stopping = asyncio.Event()
@@ -241,6 +248,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20, help="kills of each worker, or of the gateway")
     parser.add_argument("--workers", nargs="+", choices=WORKERS, default=WORKERS)
     parser.add_argument("--pause", type=float, default=6.0, help="seconds from the end of a reply to the next words")
+    parser.add_argument("--spread", type=float, default=2.0, help="seconds by which a pause may differ from that")
     parser.add_argument("--shortest", type=float, default=6.0, help="least seconds between two kills")
     parser.add_argument("--longest", type=float, default=10.0, help="most seconds between two kills")
     parser.add_argument("--gateway", action="store_true", help="kill the gateway instead of workers")

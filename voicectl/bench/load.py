@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Final
 
 from voicectl.bench.call_record import RATE_HZ
@@ -33,12 +34,17 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class LoadShape:
-    """How the calls go: `stagger_s` between their starts, `pause_s` from the end of a reply to the next words."""
+    """How the calls go: `stagger_s` between their starts, `pause_s` from the end of a reply to the next words.
+
+    With `pause_spread_s`, pauses are up to that much shorter or longer, drawn evenly, so that callers who once
+    had to wait together do not speak together ever after.
+    """
 
     num_calls: int
     num_turns: int = 6
     stagger_s: float = 0.7
     pause_s: float = 6.0
+    pause_spread_s: float = 0.0
     unanswered_s: float = UNANSWERED_S
     lead_s: float = 0.06
     instructions: str | None = None
@@ -126,6 +132,7 @@ async def _call(url: str, shape: LoadShape, script: _Script, number: int) -> Cal
 
 async def _converse(caller: Caller, shape: LoadShape, script: _Script, outcome: CallOutcome) -> None:
     utterances = script.utterances
+    random = Random(outcome.call)  # noqa: S311 - spreads instants, guards no secret
     for turn in range(shape.num_turns):
         # Each call begins elsewhere in the list, so that no two say the same thing at the same time.
         utterance = utterances[(turn + outcome.call) % len(utterances)]
@@ -136,7 +143,7 @@ async def _converse(caller: Caller, shape: LoadShape, script: _Script, outcome: 
         script.on_turn(told)
         if turn + 1 == shape.num_turns or script.stopping.is_set():
             return
-        await asyncio.sleep(shape.pause_s)
+        await asyncio.sleep(shape.pause_s + random.uniform(-shape.pause_spread_s, shape.pause_spread_s))
 
 
 def refused(outcomes: Sequence[CallOutcome]) -> int:

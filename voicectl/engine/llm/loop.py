@@ -206,6 +206,8 @@ class StepLoop:
             generation = self._generations[request_id]
             num_cached = self._residency.admit(generation.session_id, generation.prompt, generation.max_tokens)
             if num_cached is None:
+                if self._give_way(generation):
+                    continue
                 if self._cache.busy_sessions():
                     return
                 self._fail(
@@ -219,8 +221,22 @@ class StepLoop:
             generation.num_cached = generation.num_run = num_cached
             num_tokens = len(generation.prompt) - num_cached
             job = generation.job
-            self._scheduler.add(request_id, priority=job.priority, num_tokens=num_tokens, deadline_at=job.deadline_at)
+            self._scheduler.add(
+                request_id,
+                priority=job.priority,
+                num_tokens=num_tokens,
+                deadline_at=job.deadline_at,
+                is_expected=generation.is_prompt_only,
+            )
             self._metrics.admitted(num_cached, num_tokens)
+
+    def _give_way(self, to: Generation) -> bool:
+        """End work on an expected prompt, so that a request finds room; False when there is none to end."""
+        expected = [one for one in self._generations.values() if one.is_prompt_only and one.chain is not None]
+        yielding = to if to.is_prompt_only else next(iter(expected), None)
+        if yielding is not None:
+            self._release(yielding)
+        return yielding is not None
 
     def _drop_late(self) -> None:
         now = self._clock.now()

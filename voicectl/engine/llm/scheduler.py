@@ -1,7 +1,7 @@
 """Choose what the next step runs. Knows priorities and token budgets, not text, sessions or llama.cpp."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +62,7 @@ class _Claim:
 class _Prompt:
     claim: _Claim
     num_remaining: int
+    is_expected: bool = False
 
 
 class Scheduler:
@@ -69,6 +70,7 @@ class Scheduler:
 
     Steps of decoding and of prefilling alternate while there are both, decoding first, so a long
     prompt slows the replies of others but never stops them, and no prompt waits for replies to end.
+    Prompts that are only expected run in steps that nobody else wants.
     """
 
     def __init__(self, *, prefill_tokens: int, short_prefill_tokens: int = SHORT_PREFILL_TOKENS) -> None:
@@ -83,10 +85,18 @@ class Scheduler:
     def __len__(self) -> int:
         return len(self._prompts) + len(self._decoding)
 
-    def add(self, request_id: int, *, priority: int, num_tokens: int, deadline_at: float = math.inf) -> None:
+    def add(
+        self,
+        request_id: int,
+        *,
+        priority: int,
+        num_tokens: int,
+        deadline_at: float = math.inf,
+        is_expected: bool = False,
+    ) -> None:
         """Take in a request with `num_tokens` (at least one) of its prompt to run."""
         self._num_added += 1
-        self._prompts[request_id] = _Prompt(_Claim(priority, deadline_at, self._num_added), num_tokens)
+        self._prompts[request_id] = _Prompt(_Claim(priority, deadline_at, self._num_added), num_tokens, is_expected)
 
     def remove(self, request_id: int) -> None:
         """Drop a request; unknown ones are ignored."""
@@ -95,11 +105,13 @@ class Scheduler:
 
     def next_step(self) -> Step | None:
         """Return what to run next; None when there is nothing."""
-        if self._decoding and not (self._prefill_is_due and self._prompts):
+        wanted = {request_id: prompt for request_id, prompt in self._prompts.items() if not prompt.is_expected}
+        if self._decoding and not (self._prefill_is_due and wanted):
             self._prefill_is_due = True
             return DecodeStep(tuple(self._decoding))
         self._prefill_is_due = False
-        return self._next_prefill() if self._prompts else None
+        due = wanted or self._prompts
+        return self._next_prefill(due) if due else None
 
     def prefilled(self, request_id: int, num_tokens: int) -> None:
         """Note that tokens of a prompt have run; after the last one the request decodes."""
@@ -109,10 +121,10 @@ class Scheduler:
             del self._prompts[request_id]
             self._decoding[request_id] = None
 
-    def _next_prefill(self) -> PrefillStep:
+    def _next_prefill(self, prompts: Mapping[int, _Prompt]) -> PrefillStep:
         budget = self._short_prefill_tokens if self._decoding else self._prefill_tokens
         parts = []
-        for request_id, prompt in sorted(self._prompts.items(), key=lambda pair: pair[1].claim.rank()):
+        for request_id, prompt in sorted(prompts.items(), key=lambda pair: pair[1].claim.rank()):
             num_tokens = min(prompt.num_remaining, budget)
             if num_tokens == 0:
                 prompt.claim.num_passed_over += 1

@@ -154,6 +154,23 @@ def test_who_asks_before_the_expected_prompt_is_computed_overtakes_it(bench: Ben
     assert bench.backend.num_chains == 0
 
 
+def test_expected_prompts_give_their_room_to_who_asks() -> None:
+    bench = Bench(hot_sessions=2)
+    long = "Tell me about your opening hours " * 4
+    for session_id in "ab":
+        bench.submit(Wake(generate(session_id, long)))
+    bench.loop.step()
+    asked = generate("c", "Hello")
+    request_id = bench.submit(asked)
+    bench.loop.step()
+    bench.loop.step()
+    assert bench.caller.replies[request_id] != []
+    bench.submit(Wake(generate("d", long)))
+    bench.finish()
+    assert bench.caller.text(request_id) == reply_of(prompt_of(asked), 8)
+    assert bench.backend.num_chains == 0
+
+
 def test_an_expected_prompt_that_is_known_is_not_computed_again(bench: Bench) -> None:
     bench.submit(generate("a", "Tell me about your opening hours"))
     bench.finish()

@@ -51,6 +51,21 @@ def test_replies_go_before_prompts_and_shorten_their_steps() -> None:
     assert kinds == [DecodeStep, PrefillStep] * 3
 
 
+def test_an_expected_prompt_runs_only_where_nobody_else_wants_a_step() -> None:
+    scheduler = Scheduler(prefill_tokens=64)
+    scheduler.add(1, priority=2, num_tokens=64, is_expected=True)
+    scheduler.add(2, priority=2, num_tokens=10)
+    step = scheduler.next_step()
+    assert isinstance(step, PrefillStep)
+    assert [part.request_id for part in step.parts] == [2]
+    run(scheduler, step)
+    assert [scheduler.next_step() for _ in range(3)] == [DecodeStep((2,))] * 3
+    scheduler.remove(2)
+    step = scheduler.next_step()
+    assert isinstance(step, PrefillStep)
+    assert [part.request_id for part in step.parts] == [1]
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     prompts=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 700)), min_size=1, max_size=12),
