@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "transcribe": Entry("voicectl.cli.oneshot", "transcribe_app", "Print the words of an audio file."),
     "serve": Entry("voicectl.cli.serve", "app", "Answer calls at /v1/realtime until stopped."),
     "keys": Entry("voicectl.cli.keys", "app", "Make, list and revoke the gateway's API keys."),
+    "bundle": Entry("voicectl.cli.bundle", "app", "Build, sign and check the file that installs hosts."),
     "models": Entry("voicectl.cli.models", "app", "Fetch, verify and list the pinned models."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
