@@ -1,5 +1,7 @@
 """Boot a guest by hand: `python -m tests.hosts boot NAME`, then `ssh`, `off`, `power-loss`, `destroy`, `list`."""
 
+# ruff: noqa: T201 - its output is for the person who called it
+
 import argparse
 import os
 import sys

@@ -61,18 +61,19 @@ class Machine:
 
     # --- life ---------------------------------------------------------------------------------------------------
 
-    def create(self) -> None:
-        """Make a fresh disk, a key pair and the guest's host key; one that exists is destroyed first."""
+    def create(self, image: Path | None = None) -> None:
+        """Make a fresh disk from `image`, by default the base; a guest of this name is destroyed first."""
         self.destroy()
         self.root.mkdir(parents=True)
-        run("cp", "--sparse=always", str(base_image()), str(self._disk))
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", str(self.key))
+        run("cp", "--sparse=always", "--reflink=auto", str(image or base_image()), str(self._disk))
+        shutil.copy(operator_key(), self.key)
         self._mount()
         ssh = self.root / "root/.ssh"
         ssh.mkdir(mode=0o700, exist_ok=True)
-        (ssh / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
+        (ssh / "authorized_keys").write_text(run("ssh-keygen", "-y", "-f", str(self.key)))
         host_key = self.root / "etc/ssh/ssh_host_ed25519_key"
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(host_key))
+        if not host_key.exists():
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(host_key))
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
         (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         kind, value, _ = host_key.with_suffix(".pub").read_text().split()
@@ -141,6 +142,12 @@ class Machine:
         self._kill()
         self._forget_process()
         self._unmount()
+
+    def save_disk(self, image: Path) -> None:
+        """Copy the disk of the guest, which must be off, for others to start from."""
+        if self.running or self.root.is_mount():
+            raise CommandFailed(f"{self.name}: its disk is in use")
+        run("cp", "--sparse=always", "--reflink=auto", str(self._disk), str(image))
 
     def destroy(self) -> None:
         """Leave nothing of the guest behind, whatever state it is in."""
@@ -261,6 +268,17 @@ class Machine:
 
     def _last_words(self) -> str:
         return self.console.read_text(errors="replace")[-1500:] if self.console.exists() else "(none)"
+
+
+def operator_key() -> Path:
+    """Return the operator's private key, which every guest lets in; made once."""
+    key = cache_folder() / "operator_ed25519"
+    if not key.exists():
+        fresh = key.with_name(f"{key.name}.{os.getpid()}")
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", str(fresh))
+        fresh.with_name(f"{fresh.name}.pub").unlink()
+        fresh.replace(key)
+    return key
 
 
 def existing() -> list[Machine]:
