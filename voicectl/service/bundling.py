@@ -1,17 +1,19 @@
 """Build a bundle with golden audio in the appliance's own voice: the engine speaks, `weights` packs."""
 
 import asyncio
+import fcntl
 import hashlib
 import io
 import json
 import tempfile
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from voicectl.core.config import load_profile, packaged_profiles
-from voicectl.core.errors import EngineError, UsageError
+from voicectl.core.errors import ConfigError, EngineError, UsageError
 from voicectl.core.lockfile import LockedModel, read_lock
 from voicectl.core.paths import cache_path, store_path
 from voicectl.core.profile import Profile
@@ -61,9 +63,11 @@ def make_bundle(
 ) -> Built:
     """Build the bundle of `recipe` into the folder `output`. Raises what `build_bundle` raises."""
     store, cache = Store(store_path()), cache_path() / "bundle"
-    on_step("speaking the golden question")
-    golden = golden_files(recipe.profiles[0], recipe.lock.model(recipe.profiles[0].models.tts), store, cache)
-    return build_bundle(recipe, store, cache, golden, output, on_step=on_step, on_progress=on_progress)
+    profile = recipe.profiles[0]
+    with _alone(cache, on_step):
+        on_step("speaking the golden question")
+        golden = golden_files(profile, recipe.lock.model(profile.models.tts), store, cache)
+        return build_bundle(recipe, store, cache, golden, output, on_step=on_step, on_progress=on_progress)
 
 
 def golden_files(profile: Profile, voice: LockedModel, store: Store, cache: Path) -> dict[str, bytes]:
@@ -88,6 +92,23 @@ def golden_files(profile: Profile, voice: LockedModel, store: Store, cache: Path
     }
     text = json.dumps(document, sort_keys=True, indent=1) + "\n"
     return {"golden.wav": kept.read_bytes(), "golden.json": text.encode()}
+
+
+@contextmanager
+def _alone(cache: Path, on_step: Callable[[str], None]) -> Iterator[None]:
+    """Keep other builds from the cache: what one of them fetches, the next one finds."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = (cache / ".lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_step("waiting for another build to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 async def _spoken(profile: Profile, root: Path, text: str) -> bytes:

@@ -138,7 +138,7 @@ def parse_manifest(content: bytes, *, name: str) -> Manifest:
             hint="use the voicectl that came with the bundle's release",
         )
     try:
-        manifest = Manifest.model_validate(document, strict=False)
+        manifest = Manifest.model_validate(document)
     except ValidationError as error:
         raise IntegrityError(f"{name}: {MANIFEST_NAME}: {_problems(error)}", hint=_HINT) from error
     if render_manifest(manifest) != content:

@@ -112,12 +112,13 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(path)
+        try:
+            with fresh.open("wb") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{error.filename or path}: cannot be written: {error.strerror}") from error
-    finally:
-        fresh.unlink(missing_ok=True)
