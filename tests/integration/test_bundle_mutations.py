@@ -42,7 +42,7 @@ def test_mutated_bundle_is_refused_as_not_intact(
     original = bundle.read_bytes()
     mutated = tmp_path / "mutated.vcb"
     for number in range(max(1, -(-NUM_MUTATIONS // len(MUTATIONS)))):
-        blob = mutation(original, random.Random(f"{mutation.__name__}-{number}"))  # noqa: S311 - chance, not secrets
+        blob = mutation(original, random.Random(f"{mutation.__name__}-{number}"))
         if blob == original:
             pytest.fail(f"{mutation.__name__} {number} changed nothing")
         mutated.write_bytes(blob)
@@ -59,7 +59,7 @@ def test_tree_of_a_mutated_bundle_is_never_left_behind(bundle: Path, trusted: Si
         # The signature is not looked at again: what follows the manifest is.
         if "signature" in mutation.__name__:
             continue
-        mutated.write_bytes(mutation(original, random.Random(mutation.__name__)))  # noqa: S311 - chance, not secrets
+        mutated.write_bytes(mutation(original, random.Random(mutation.__name__)))
         with pytest.raises(IntegrityError):
             extract(mutated, manifest, tmp_path / "tree")
         assert [path.name for path in tmp_path.iterdir()] == ["mutated.vcb"]

@@ -29,7 +29,7 @@ def test_altered_text_is_told_from_an_unknown_signer(trusted: Signer, tmp_path: 
     with pytest.raises(IntegrityError, match="does not fit the manifest"):
         signer(TEXT + b" ", signature, trusted.allowed, name="x")
     stranger = make_signer(tmp_path / "stranger")
-    with pytest.raises(IntegrityError, match="signed by nobody in .* ED25519 key SHA256:"):
+    with pytest.raises(IntegrityError, match=r"signed by nobody in .* ED25519 key SHA256:"):
         signer(TEXT, signature, stranger.allowed, name="x")
 
 

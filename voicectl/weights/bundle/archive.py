@@ -21,8 +21,10 @@ def header(path: str, size_bytes: int, mode: str = "0644") -> bytes:
     entry.size = size_bytes
     entry.mode = int(mode, 8)
     # Only GNU's form can say more than 8 GiB; every tar reads both.
-    layout = tarfile.USTAR_FORMAT if size_bytes <= _LARGEST_OCTAL else tarfile.GNU_FORMAT
-    block = entry.tobuf(layout, "ascii", "strict")
+    if size_bytes <= _LARGEST_OCTAL:
+        block = entry.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    else:
+        block = entry.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
     if len(block) != BLOCK_BYTES:
         raise ValueError(f"{path}: too long a path for a file of {size_bytes} bytes")
     return block

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,7 @@ class Deb:
 class Apt:
     """apt with a state of its own in `cache`: nothing of this host's packages has a say in what it chooses."""
 
-    def __init__(self, target: Target, cache: Path, sources: dict[str, str]) -> None:
+    def __init__(self, target: Target, cache: Path, sources: Mapping[str, str]) -> None:
         self._target = target
         self._root = cache / f"apt-{target.name}"
         self._sources = release_sources(sources, target.codename)

@@ -20,7 +20,7 @@ from voicectl.weights.bundle.requirements import Wheel
 from voicectl.weights.store import file_digest
 
 if TYPE_CHECKING:
-    from spdx_tools.spdx.model import Package
+    from spdx_tools.spdx.model.package import Package
 
 CREATED: Final = datetime(1980, 1, 1, tzinfo=UTC)
 """Not when, for what is built twice has the same bytes."""
@@ -87,7 +87,9 @@ def render_sbom(name: str, components: Sequence[Component]) -> bytes:
     Raises ConfigError when the library is missing or finds the document invalid.
     """
     try:
-        from spdx_tools.spdx.model import Actor, ActorType, CreationInfo, Document, Relationship, RelationshipType
+        from spdx_tools.spdx.model.actor import Actor, ActorType
+        from spdx_tools.spdx.model.document import CreationInfo, Document
+        from spdx_tools.spdx.model.relationship import Relationship, RelationshipType
         from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
         from spdx_tools.spdx.writer.json import json_writer
     except ImportError as error:
@@ -121,14 +123,9 @@ def render_sbom(name: str, components: Sequence[Component]) -> bytes:
 
 
 def _package(component: Component, spdx_id: str) -> "Package":
-    from spdx_tools.spdx.model import (
-        Checksum,
-        ChecksumAlgorithm,
-        ExternalPackageRef,
-        ExternalPackageRefCategory,
-        Package,
-        SpdxNoAssertion,
-    )
+    from spdx_tools.spdx.model.checksum import Checksum, ChecksumAlgorithm
+    from spdx_tools.spdx.model.package import ExternalPackageRef, ExternalPackageRefCategory, Package
+    from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
     licence = f"licence: {component.licence}" if component.licence else None
     return Package(
@@ -148,8 +145,11 @@ def _package(component: Component, spdx_id: str) -> "Package":
 
 def _expression(licence: str | None) -> object:
     """Return the licence as SPDX reads it; what is no SPDX expression is only told in the comment."""
-    from license_expression import ExpressionError, get_spdx_licensing
-    from spdx_tools.spdx.model import SpdxNoAssertion
+    from license_expression import (  # type: ignore[import-untyped] # it comes without types
+        ExpressionError,
+        get_spdx_licensing,
+    )
+    from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
     if not licence:
         return SpdxNoAssertion()

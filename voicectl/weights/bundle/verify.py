@@ -211,20 +211,25 @@ def _signed_by(head: Head, path: Path, allowed_signers: Path, *, allow_unsigned:
 
 def _write_tree(file: BinaryIO, head: Head, path: Path, into: Path, on_progress: OnProgress | None) -> None:
     into.mkdir(parents=True, mode=0o755)
-    _write(into / MANIFEST_NAME, "0644", lambda write: write(memoryview(head.content)))
+    with _created(into / MANIFEST_NAME, "0644") as write:
+        write(memoryview(head.content))
     if head.signature is not None:
-        _write(into / SIGNATURE_NAME, "0644", lambda write, text=head.signature: write(memoryview(text)))
+        with _created(into / SIGNATURE_NAME, "0644") as write:
+            write(memoryview(head.signature))
     reader = _Reader(file, str(path), head, on_progress)
     for entry in head.manifest.files:
         target = into / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write(target, entry.mode, lambda write, entry=entry: reader.check(entry, write))
+        with _created(target, entry.mode) as write:
+            reader.check(entry, write)
     reader.finish()
-    for folder in {into, *(into / entry.path for entry in head.manifest.files)}:
-        _sync_folder(folder if folder == into else folder.parent)
+    for folder in (into, *(path for path in into.rglob("*") if path.is_dir())):
+        _sync_folder(folder)
 
 
-def _write(path: Path, mode: str, fill: Callable[[Callable[[memoryview], None]], None]) -> None:
+@contextmanager
+def _created(path: Path, mode: str) -> Iterator[Callable[[memoryview], None]]:
+    """Yield what writes to the new file `path`; at the end it is on the disk with these permissions."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb", buffering=0) as file:
 
@@ -232,7 +237,7 @@ def _write(path: Path, mode: str, fill: Callable[[Callable[[memoryview], None]],
             while piece:
                 piece = piece[file.write(piece) :]
 
-        fill(write)
+        yield write
         os.fchmod(fd, int(mode, 8))
         os.fsync(fd)
 

@@ -15,7 +15,7 @@ NINE_GIB = 9 << 30
     ("path", "size_bytes", "mode"),
     [
         ("a", 1, "0644"),
-        ("wheels/" + "w" * 90 + ".whl", 12_345, "0755"),
+        ("wheels/" + "w" * 80, 12_345, "0755"),
         ("blobs/sha256/ab/" + "a" * 64, NINE_GIB, "0644"),
     ],
 )

@@ -18,9 +18,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_pins_of_pip_compile_are_read(tmp_path: Path) -> None:
-    text = (
-        f"# comment\nTiny.Pack==1.0 \\\n    --hash=sha256:{A} \\\n    --hash=sha256:{B}\nother==2 --hash=sha256:{B}\n"
-    )
+    text = f"# why\nTiny.Pack==1.0 \\\n    --hash=sha256:{A} \\\n    --hash=sha256:{B}\nother==2 --hash=sha256:{B}\n"
     tiny, other = read_requirements(written(tmp_path, text))
     assert (tiny.name, tiny.version, tiny.digests) == ("tiny-pack", "1.0", frozenset({A, B}))
     assert (other.name, other.version) == ("other", "2")
