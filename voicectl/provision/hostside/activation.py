@@ -90,11 +90,16 @@ class Hands:
         return StepTaken(Verdict())
 
 
-def drive(state: State, memory: Memory, actor: Actor, now: "Clock") -> State:
-    """Take an attempt from the phase it is in to its end; return the state then.
+Steps = list[dict[str, Any]]
+"""What was done, step by step, with what was measured."""
+
+
+def drive(state: State, memory: Memory, actor: Actor, now: "Clock") -> tuple[State, Steps]:
+    """Take an attempt from the phase it is in to its end; return the state then, and the steps.
 
     An attempt that is still there could not be taken back: the next run, or the next boot, tries again.
     """
+    steps: Steps = []
     memory.save(state)
     while (attempt := state.attempt) is not None:
         began_at = time.monotonic()
@@ -102,18 +107,12 @@ def drive(state: State, memory: Memory, actor: Actor, now: "Clock") -> State:
         step = actor.take(attempt)
         state = advance(state, step.verdict, now())
         memory.save(state)
-        memory.note(
-            "step_taken",
-            kind=attempt.kind,
-            target=attempt.target,
-            phase=attempt.phase,
-            took_s=round(time.monotonic() - began_at, 2),
-            reason=step.verdict.reason,
-            **step.figures,
-        )
+        took_s = round(time.monotonic() - began_at, 2)
+        steps.append({"phase": attempt.phase, "took_s": took_s, "reason": step.verdict.reason, **step.figures})
+        memory.note("step_taken", kind=attempt.kind, target=attempt.target, **steps[-1])
         if state.attempt == attempt:
             break
-    return state
+    return state, steps
 
 
 class Clock(Protocol):

@@ -12,7 +12,7 @@ INSTALLED: Final = (
     "etc/systemd/system/voicectl-*.timer",
     "etc/tmpfiles.d/voicectl*",
     "etc/sysctl.d/*voicectl*",
-    "etc/nftables.d/*voicectl*",
+    "etc/voicectl/firewall.nft",
     "opt/voicectl/lib/*",
 )
 """What the installation writes, at every run: taken as it is behind each activation."""

@@ -80,16 +80,18 @@ def _failed(state: State, reason: str, now: str) -> State:
             return _ended(state, "stranded", now, f"{attempt.reason}; then: {reason}")
 
 
-def interrupted(state: State, now: str, *, at_boot: bool) -> State:
+def interrupted(state: State, now: str, *, at_boot: bool, running: str | None) -> State:
     """Return the state from which an attempt whose program died goes on: always the way back.
 
-    At boot the service starts behind this program, so that putting the link right is all that is needed.
+    At boot the service starts behind this program, so that putting the link right is all that is needed. Otherwise it
+    is restarted, unless no step but the switch was begun and `running` says that it still is the release of before.
     """
     attempt = _attempt(state)
     if attempt.phase == "gate":
         return _ended(state, "interrupted", now, INTERRUPTED)
     reason = attempt.reason or INTERRUPTED
-    revive = attempt.revive and attempt.phase != "switch" and not at_boot
+    untouched = attempt.phase == "switch" and running is not None and running == attempt.origin
+    revive = not at_boot and not untouched
     return replace(state, attempt=replace(attempt, phase="back", reason=reason, revive=revive))
 
 

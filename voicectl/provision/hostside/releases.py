@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from .activation import Actor, Hands, drive
+from .activation import Actor, Hands, Steps, drive
 from .checks import refuse_activation, rollback_target
 from .configuration import accepted
 from .faults import Damaged, ReleaseError, RollbackFailed, RolledBack, TaskFailed
@@ -91,8 +91,7 @@ class Releases:
                 self._accept(state)
                 return {"changed": False, "release": release_id, "state": "good"}
             kind: Kind = "restart" if state.active == release_id else "activate"
-            state = self._carried_out(state, kind, release_id)
-            return self._answer(state)
+            return self._answer(*self._carried_out(state, kind, release_id))
 
     def rollback(self, to: str | None) -> Document:
         """Let an earlier release serve again. Raises RollbackFailed when it does not pass its gate."""
@@ -103,8 +102,7 @@ class Releases:
                 return {"changed": False, "release": target, "state": "good"}
             self._refuse_changed(state, target)
             self._placing.refuse_incomplete(target)
-            state = self._carried_out(state, "rollback", target)
-            return self._answer(state)
+            return self._answer(*self._carried_out(state, "rollback", target))
 
     def recover(self, *, at_boot: bool) -> Document:
         """Take back what was interrupted. Raises RollbackFailed when that cannot be done."""
@@ -170,20 +168,22 @@ class Releases:
         attempt = state.attempt
         self._gate.clear()
         self._records.note("attempt_interrupted", target=attempt.target, phase=attempt.phase, at_boot=at_boot)
-        return drive(interrupted(state, now_text(), at_boot=at_boot), self._records, self._actor, now_text)
+        running = None if at_boot else self._units.running_release(UNIT)
+        state = interrupted(state, now_text(), at_boot=at_boot, running=running)
+        return drive(state, self._records, self._actor, now_text)[0]
 
-    def _carried_out(self, state: State, kind: Kind, release_id: str) -> State:
+    def _carried_out(self, state: State, kind: Kind, release_id: str) -> tuple[State, Steps]:
         self._placing.remember()
         state = begin(state, kind, release_id, now_text())
         self._records.note("attempt_begun", kind=kind, target=release_id, origin=state.active)
-        state = drive(state, self._records, self._actor, now_text)
+        state, steps = drive(state, self._records, self._actor, now_text)
         if state.attempt is None and _result(state) == "good":
             state = self._accept(state)
             with contextlib.suppress(ReleaseError, OSError):
                 state, _ = prune(self._layout, self._records, state)
-        return state
+        return state, steps
 
-    def _answer(self, state: State) -> Document:
+    def _answer(self, state: State, steps: Steps) -> Document:
         last = state.last
         result = _result(state)
         good = result == "good" and state.attempt is None
@@ -192,6 +192,7 @@ class Releases:
             "release": state.active,
             "previous": state.previous,
             "outcome": _outcome(last),
+            "steps": steps,
         }
         if good:
             return {**document, "state": "good"}
