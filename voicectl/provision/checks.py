@@ -16,7 +16,7 @@ MEMORY_TOLERANCE: Final = 0.9
 DISK_MARGIN_BYTES: Final = 500_000_000
 LEAST_INODES: Final = 50_000
 CLOCK_WARN_S: Final = 60.0
-CLOCK_FAIL_S: Final = 3600.0
+CLOCK_FAIL_S: Final = 300.0
 OUR_UNITS: Final = "voicectl"
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
@@ -129,13 +129,14 @@ def check_disk(facts: Facts, needs: Needs) -> Finding:
     """There is room for everything, also where folders share a file system, and programs may run from it."""
     wanted: dict[int, int] = {}
     folders: dict[int, list[str]] = {}
+    is_there = needs.release is not None and needs.release.release_id == facts.installed.release
     for folder, size in needs.disk_bytes.items():
         disk = facts.disks.get(folder)
         if disk is None:
             return Finding("disk", "fail", f"{folder} is not there", f"mkdir {folder}")
         if disk.read_only:
             return Finding("disk", "fail", f"{folder} is mounted read-only", f"mount -o remount,rw {folder}")
-        wanted[disk.device] = wanted.get(disk.device, 0) + size
+        wanted[disk.device] = wanted.get(disk.device, 0) + (0 if is_there else size)
         folders.setdefault(disk.device, []).append(folder)
     opt = facts.disks.get("/opt")
     if opt is not None and opt.noexec:

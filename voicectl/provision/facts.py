@@ -113,6 +113,8 @@ class Installed:
 
     release: str | None = None
     state: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
+    """What the operator has said for this host: profile, address, port, networks, keys of the profile."""
 
     def active(self) -> Mapping[str, Any]:
         """Return what the host remembers of its active release; empty when there is none."""

@@ -59,15 +59,10 @@ class Needs:
 def disk_needs(files: Mapping[str, int]) -> dict[str, int]:
     """Return the bytes that the files of a bundle take in each folder of a host, by path and size in the bundle.
 
-    Weights are copied once and kept by digest; wheels are compressed to about a third of what they unpack to,
-    and are copied before they are unpacked; packages unpack to about four times their size below /usr.
+    Weights are copied once and kept by digest; wheels unpack to four times their size, and packages to as much
+    below /usr. What is on its way lies in the home of root until it is in place.
     """
     weights = sum(size for path, size in files.items() if path.startswith("blobs/"))
     wheels = sum(size for path, size in files.items() if path.startswith("wheels/"))
     debs = sum(size for path, size in files.items() if path.startswith("debs/"))
-    rest = sum(files.values()) - weights - wheels - debs
-    return {
-        "/var/lib": weights + debs,
-        "/opt": 4 * wheels + rest + 4 * debs,
-        "/var/tmp": max(files.values(), default=0),  # noqa: S108 - where Ansible puts a file before it is in place
-    }
+    return {"/var/lib": weights + debs, "/opt": 5 * wheels + 4 * debs, "/root": sum(files.values())}

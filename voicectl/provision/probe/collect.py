@@ -20,11 +20,12 @@ from typing import Any
 
 SCHEMA = 1
 LISTENING = "0A"
-FOLDERS = ("/opt", "/var/lib", "/var/tmp", "/etc", "/tmp")  # noqa: S108 - looked at, never written
+FOLDERS = ("/opt", "/var/lib", "/root", "/etc", "/tmp")  # noqa: S108 - looked at, never written
 TOOLS = ("systemctl", "apt-get", "dpkg", "nft", "journalctl", "systemd-analyze", "ssh-keygen", "nvidia-smi")
 DPKG_LOCK = "/var/lib/dpkg/lock-frontend"
 RELEASES = "/opt/voicectl/current"
 STATE = "/var/lib/voicectl/release/state.json"
+SETTINGS = "/opt/voicectl/current/system/install.json"
 NVIDIA_VENDOR = "0x10de"
 DISPLAY_CLASSES = ("0x0300", "0x0302")
 COMMAND_TIMEOUT_S = 15
@@ -250,16 +251,21 @@ def packages() -> dict[str, bool | None]:
 
 
 def installed() -> dict[str, Any]:
-    """Return the release that is active here, None where voicectl was never installed."""
+    """Return the release that is active here and its settings, None where voicectl was never installed."""
     try:
         release: str | None = Path(os.readlink(RELEASES)).name  # noqa: PTH115 - Path.readlink is of Python 3.9
     except OSError:
         release = None
+    return {"release": release, "state": document(STATE), "settings": document(SETTINGS)}
+
+
+def document(path: str) -> dict[str, Any] | None:
+    """Return the JSON object in a file, None when there is none."""
     try:
-        state = json.loads(read(STATE) or "null")
+        content = json.loads(read(path) or "null")
     except ValueError:
-        state = None
-    return {"release": release, "state": state if isinstance(state, dict) else None}
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def clock() -> dict[str, Any]:
@@ -270,7 +276,7 @@ def clock() -> dict[str, Any]:
 
 def main() -> None:
     """Print all of it."""
-    document = {
+    facts = {
         "schema": SCHEMA,
         "python": ".".join(map(str, sys.version_info[:3])),
         "euid": os.geteuid(),
@@ -287,7 +293,7 @@ def main() -> None:
         "installed": installed(),
         "tools": {tool: shutil.which(tool) is not None for tool in TOOLS},
     }
-    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.write(json.dumps(facts) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from voicectl.provision.hosts import Host
 from voicectl.provision.hostside.pack import FILE_NAME as PROGRAM_NAME
 from voicectl.provision.hostside.pack import write_program
 from voicectl.provision.journal import Unfinished
+from voicectl.provision.needs import Needs
 from voicectl.provision.operation import Operation
 from voicectl.provision.playbooks import playbook_path
-from voicectl.provision.preflight import HostReport, judge, look_at_hosts, preflight_error
+from voicectl.provision.preflight import HostReport, Look, judge, look_at_hosts, preflight_error
 from voicectl.provision.runs import RunListener, RunResult, run_playbook
 from voicectl.service.access.keys import DEFAULT_SCOPES, KeyDocument, new_key
 from voicectl.service.installing.bundles import extracted
@@ -23,6 +24,15 @@ from voicectl.weights.bundle.verify import VerifiedBundle, verify_bundle
 KEY_NAME: Final = "first key"
 
 Command = Literal["install", "upgrade"]
+
+_VARIABLES: Final = {
+    "profile": "voicectl_profile",
+    "bind_host": "voicectl_bind_host",
+    "port": "voicectl_port",
+    "allow_from": "voicectl_allow_from",
+    "settings": "voicectl_service_settings",
+}
+"""What an operator may say for a host, and the variable of the playbooks that carries it."""
 
 
 class InstallListener(RunListener, Protocol):
@@ -92,15 +102,8 @@ def install(
     for address, run in work.unfinished.items():
         listener.resuming(address, run)
     listener.looking(work.hosts)
-    needs = bundle_needs(
-        bundle.manifest,
-        profile,
-        bind_host=request.bind_host,
-        port=request.port,
-        allow_downgrade=request.allow_downgrade,
-        must_be_installed=request.command == "upgrade",
-    )
-    reports = tuple(judge(look, needs) for look in look_at_hosts(work.session, work.hosts))
+    looks = look_at_hosts(work.session, work.hosts)
+    reports = tuple(judge(look, _needs(request, bundle, profile, look)) for look in looks)
     listener.looked(reports)
     refusal = preflight_error(reports)
     if refusal is not None:
@@ -108,7 +111,7 @@ def install(
         return InstallOutcome(bundle, profile, reports, refusal=refusal)
     program = work.folder / PROGRAM_NAME
     write_program(program)
-    hosts, secrets = _with_first_keys(work.hosts)
+    hosts, secrets = _with_first_keys(_with_recorded_settings(work.hosts, looks, profile))
     unpacking = extracted(bundle, cache, lambda done, total: listener.working("unpacking the bundle", done, total))
     with unpacking as folder:
         result = run_playbook(
@@ -126,10 +129,36 @@ def install(
     return InstallOutcome(bundle, profile, reports, result, taken)
 
 
+def _needs(request: InstallRequest, bundle: VerifiedBundle, profile: str, look: Look) -> Needs:
+    recorded = _recorded(look)
+    return bundle_needs(
+        bundle.manifest,
+        chosen_profile(bundle.manifest, request.profile or recorded.get("profile") or profile),
+        bind_host=request.bind_host or recorded.get("bind_host"),
+        port=request.port or recorded.get("port"),
+        allow_downgrade=request.allow_downgrade,
+        must_be_installed=request.command == "upgrade",
+    )
+
+
+def _recorded(look: Look) -> Mapping[str, Any]:
+    """Return what was said for a host before; empty on a new one."""
+    return (look.facts.installed.settings if look.facts else None) or {}
+
+
+def _with_recorded_settings(hosts: Sequence[Host], looks: Sequence[Look], profile: str) -> tuple[Host, ...]:
+    """Return the hosts with the settings that each has on record. What is said now are extra variables, which win."""
+    fresh = []
+    for host, look in zip(hosts, looks, strict=True):
+        settings = {"profile": profile, **_recorded(look)}
+        fresh.append(host.having(**{_VARIABLES[key]: value for key, value in settings.items() if key in _VARIABLES}))
+    return tuple(fresh)
+
+
 def _with_first_keys(hosts: Sequence[Host]) -> tuple[tuple[Host, ...], dict[str, str]]:
     """Return the hosts, each with a file of keys to be placed if it has none, and the secrets, which stay here."""
     now = datetime.now(UTC)
-    fresh: list[Host] = []
+    fresh = []
     secrets: dict[str, str] = {}
     for host in hosts:
         key, secrets[host.name] = new_key(KEY_NAME, now=now, scopes=DEFAULT_SCOPES)
@@ -147,16 +176,14 @@ def _variables(
         "voicectl_release_id": bundle.release_id,
         "voicectl_version": manifest.version,
         "voicectl_serial": manifest.serial,
-        "voicectl_default_profile": profile,
         "voicectl_allow_downgrade": request.allow_downgrade,
         "voicectl_tainted": bundle.signed_by is None,
     }
-    # What was not said now is what the host has on record.
     said = {
-        "voicectl_profile": request.profile,
-        "voicectl_bind_host": request.bind_host,
-        "voicectl_port": request.port,
-        "voicectl_allow_from": None if request.allow_from is None else list(request.allow_from),
-        "voicectl_service_settings": dict(request.settings) or None,
+        "profile": request.profile,
+        "bind_host": request.bind_host,
+        "port": request.port,
+        "allow_from": None if request.allow_from is None else list(request.allow_from),
+        "settings": dict(request.settings) or None,
     }
-    return variables | {name: value for name, value in said.items() if value is not None}
+    return variables | {_VARIABLES[name]: value for name, value in said.items() if value is not None}
