@@ -9,6 +9,7 @@ from typing import Final
 from voicectl.core.errors import ConfigError
 from voicectl.core.lockfile import Lock, LockedModel, lock_of, render_lock
 from voicectl.core.profile import Profile
+from voicectl.weights.bundle.closure import check_closure
 from voicectl.weights.bundle.debs import INDEX, Apt, packages_index
 from voicectl.weights.bundle.manifest import Compatible, GpuNeeds, Manifest
 from voicectl.weights.bundle.nativewheel import NativeWheel
@@ -20,6 +21,7 @@ from voicectl.weights.bundle.wheels import BUILD_LOCK, RUNTIME_LOCK, BuildTools,
 from voicectl.weights.bundle.write import SUFFIX, Placed, listed, write_bundle
 from voicectl.weights.store import Store
 
+OWN_PACKAGE: Final = "voicectl"
 SLOW_VOICE: Final = "espeak-ng"
 CUDA_NEEDS: Final = ("525.60", "12")
 """Driver and CUDA version that the GPU wheels ask for."""
@@ -104,7 +106,7 @@ def build_bundle(
         on_step("collecting Debian packages")
         debs = Apt(recipe.target, cache, recipe.apt_sources).fetch(recipe.packages)
         on_step("writing the bill of materials")
-        own = next(wheel for wheel in wheels if wheel.name == "voicectl")
+        own = next(wheel for wheel in wheels if wheel.name == OWN_PACKAGE)
         name = f"voicectl-{own.version}-{recipe.target.name}-{recipe.target.arch}"
         components = [
             *wheel_components(wheels),
@@ -148,7 +150,9 @@ def _wheels(
         on_step("compiling llama-cpp-python for any machine, once; about five minutes on two cores")
     compiled = native.wheel()
     own = build_own_wheel(recipe.source, tools, scratch / "own")
-    return tuple(sorted([*fetched, compiled, own], key=lambda wheel: wheel.name))
+    wheels = tuple(sorted([*fetched, compiled, own], key=lambda wheel: wheel.name))
+    check_closure(wheels, OWN_PACKAGE, recipe.target)
+    return wheels
 
 
 def _rendered(files: Mapping[str, bytes], folder: Path) -> list[Placed]:

@@ -19,13 +19,14 @@ INDEX: Final = "Packages"
 _URI: Final = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
 _PREFERENCES: Final = """\
 Package: *
-Pin: release o=*
-Pin-Priority: -1
-
-Package: *
 Pin: release o=Debian, n={codename}*
 Pin-Priority: 500
+
+Package: *
+Pin: release o=*
+Pin-Priority: -1
 """
+"""The first that fits counts: Debian's own packages of the release, and nobody else's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
 """The lock files of Python packages: names, versions and the digests that their wheels may have."""
 
 import re
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -61,6 +64,17 @@ def read_requirements(path: Path) -> tuple[Requirement, ...]:
             raise ConfigError(f"{path}: {entry[:80]!r} is not a version with digests", hint="make lock")
         found.append(Requirement(canonicalize_name(pin["name"]), pin["version"], digests))
     return tuple(found)
+
+
+def wheel_metadata(path: Path) -> Message:
+    """Return what a wheel says about itself. Raises IntegrityError when it says nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.namelist() if member.endswith(".dist-info/METADATA")]
+            # Packages that carry others carry their metadata too, further down.
+            return BytesParser().parsebytes(archive.read(min(members, key=lambda member: member.count("/"))))
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise IntegrityError(f"{path}: not a wheel: {error}") from error
 
 
 def render_requirements(wheels: Iterable[Wheel]) -> str:

@@ -3,12 +3,9 @@
 import json
 import tempfile
 import uuid
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.message import Message
-from email.parser import BytesParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +13,7 @@ from voicectl.core.errors import ConfigError
 from voicectl.core.lockfile import LockedModel
 from voicectl.weights.bundle.debs import Deb
 from voicectl.weights.bundle.programs import run
-from voicectl.weights.bundle.requirements import Wheel
+from voicectl.weights.bundle.requirements import Wheel, wheel_metadata
 from voicectl.weights.store import file_digest
 
 if TYPE_CHECKING:
@@ -162,7 +159,7 @@ def _expression(licence: str | None) -> object:
 
 
 def _wheel_licence(path: Path) -> str | None:
-    metadata = _wheel_metadata(path)
+    metadata = wheel_metadata(path)
     expression = metadata.get("License-Expression")
     if expression:
         return str(expression)
@@ -173,11 +170,3 @@ def _wheel_licence(path: Path) -> str | None:
     ]
     said = str(metadata.get("License") or "").strip().splitlines()
     return said[0][:120] if said else " / ".join(classified) or None
-
-
-def _wheel_metadata(path: Path) -> Message:
-    with zipfile.ZipFile(path) as archive:
-        name = next(
-            name for name in archive.namelist() if name.endswith(".dist-info/METADATA") and name.count("/") == 1
-        )
-        return BytesParser().parsebytes(archive.read(name), headersonly=True)

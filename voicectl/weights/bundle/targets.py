@@ -13,7 +13,10 @@ DEFAULT_RELEASE: Final = "debian12"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One release of an operating system. `glibc` is the newest C library that programs there may ask for."""
+    """One release of an operating system.
+
+    `python_full` is the oldest interpreter it ever came with, `glibc` the C library that programs there may ask for.
+    """
 
     name: str
     os: str
@@ -21,9 +24,31 @@ class Target:
     codename: str
     arch: str
     deb_arch: str
-    python: str
+    python_full: str
     glibc: tuple[int, int]
     packages: tuple[str, ...]
+
+    @property
+    def python(self) -> str:
+        """Return the interpreter's major and minor version."""
+        return self.python_full.rpartition(".")[0]
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """Return what the conditions of Python packages are decided by on such a host."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": self.python_full,
+            "os_name": "posix",
+            "platform_machine": self.arch,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": self.python_full,
+            "python_version": self.python,
+            "sys_platform": "linux",
+        }
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -35,14 +60,15 @@ class Target:
 
 
 # python3 runs the release, libgomp1 and libstdc++6 are what native wheels leave to the system, nftables is the
-# firewall, chrony keeps the time where no other service does.
-_PACKAGES: Final = ("chrony", "libgomp1", "libstdc++6", "nftables", "python3")
+# firewall, chrony keeps the time where no other service does. Every host of these releases has its /usr merged:
+# without saying so, apt would add the program that merges it, and all of Perl.
+_PACKAGES: Final = ("chrony", "libgomp1", "libstdc++6", "nftables", "python3", "usr-is-merged")
 
 TARGETS: Final = {
     target.name: target
     for target in (
-        Target("debian12", "debian", "12", "bookworm", "x86_64", "amd64", "3.11", (2, 36), _PACKAGES),
-        Target("debian13", "debian", "13", "trixie", "x86_64", "amd64", "3.13", (2, 41), _PACKAGES),
+        Target("debian12", "debian", "12", "bookworm", "x86_64", "amd64", "3.11.2", (2, 36), _PACKAGES),
+        Target("debian13", "debian", "13", "trixie", "x86_64", "amd64", "3.13.5", (2, 41), _PACKAGES),
     )
 }
 
