@@ -20,7 +20,7 @@ def booted(new_guest: Guests, installed: Installed) -> Machine:
 @pytest.mark.parametrize("purge", [False, True], ids=["keeping-data", "purging"])
 def test_uninstall_leaves_nothing_but_data(booted: Machine, installed: Installed, purge: bool) -> None:
     options = ["--purge"] if purge else []
-    installed.operator.on("uninstall", [booted], *options, "--yes").succeeded()
+    installed.operator.on("uninstall", [booted], *options).succeeded()
     assert not is_ready(booted)
     assert leftovers(booted) == ""
     more = own_files(booted) - installed.files_before
@@ -33,7 +33,7 @@ def test_uninstall_leaves_nothing_but_data(booted: Machine, installed: Installed
         assert "/etc/voicectl/keys.json" in kept
         assert any(path.startswith("/var/lib/voicectl/") for path in kept)
     assert "nftables" in packages(booted)
-    again = installed.operator.on("uninstall", [booted], *options, "--yes").succeeded()
+    again = installed.operator.on("uninstall", [booted], *options).succeeded()
     assert again.host(booted)["changed"] == 0
 
 
@@ -41,6 +41,6 @@ def test_host_can_be_installed_again_with_its_keys(booted: Machine, installed: I
     from tests.hosts.calls import ask
     from tests.hosts.conftest import OPTIONS
 
-    installed.operator.on("uninstall", [booted], "--yes").succeeded()
+    installed.operator.on("uninstall", [booted]).succeeded()
     installed.operator.install(installed.bundle, [booted], *OPTIONS).succeeded()
     assert ask(booted, installed.question, installed.api_key).reply
