@@ -94,9 +94,9 @@ def signed(path: Path, signer: Signer, **changes: object) -> list[str]:
         (("support-bundle",), 2, "no host is named"),
         (("support-bundle", "gw1", "--output", "/nowhere/x.tar.gz"), 2, "does not exist"),
         (("doctor", "--profile", "cpuu"), 3, "did you mean cpu?"),
-        (("instal",), 2, "Did you mean 'install'?"),
+        (("instal",), 2, "Did you mean 'install'"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_command_that_cannot_be_meant_is_refused(
     operator: Operator, arguments: tuple[str, ...], status: int, words: str

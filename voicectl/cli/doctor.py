@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voicectl.provision.preflight import HostReport
     from voicectl.provision.ssh import SshOptions
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command("doctor", epilog="Example: voicectl doctor --profile gpu-l40s root@gw1")

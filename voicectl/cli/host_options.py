@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from voicectl.provision.ssh import SshOptions
 
 HostsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[HOST]...", help="Hosts, each [USER@]HOST[:PORT].", show_default=False)
+    list[str] | None, typer.Argument(metavar="HOST", help="Hosts, each [USER@]HOST[:PORT].", show_default=False)
 ]
 InventoryOption = Annotated[
     Path | None, typer.Option("--inventory", "-i", metavar="FILE", help="All hosts of an Ansible inventory.")

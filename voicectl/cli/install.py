@@ -6,7 +6,7 @@ from voicectl.cli import host_options as hosts_by
 from voicectl.cli import releasing as given
 from voicectl.cli.options import JsonOption
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command("install", epilog="Example: voicectl install --bundle voicectl.vcb --allow-from 10.20.0.0/16 root@gw1")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from voicectl.service.installing.install import Command, InstallOutcome
 
 SIGNERS_FILE: Final = "allowed_signers"
+SIGNERS_VARIABLE: Final = "VOICECTL_ALLOWED_SIGNERS"
+SYSTEM_SIGNERS: Final = Path("/etc/voicectl") / SIGNERS_FILE
 
 BundleOption = Annotated[
     Path | None,
@@ -28,7 +30,12 @@ BundleOption = Annotated[
 ]
 SignersOption = Annotated[
     Path | None,
-    typer.Option("--allowed-signers", metavar="FILE", help="Who may sign bundles; by default /etc/voicectl's."),
+    typer.Option(
+        "--allowed-signers",
+        metavar="FILE",
+        envvar=SIGNERS_VARIABLE,
+        help="Who may sign bundles; by default /etc/voicectl/allowed_signers.",
+    ),
 ]
 UnsignedOption = Annotated[
     bool, typer.Option("--allow-unsigned", help="Take a bundle without a signature; marks the hosts as tainted.")
@@ -88,9 +95,7 @@ def bring_release(
     from voicectl.service.installing.install import InstallRequest, install, verified
 
     output = Output(json=said.pop("json"))
-    request = InstallRequest(
-        command, choose_bundle(bundle, Path.cwd()), signers or config_path() / SIGNERS_FILE, **said
-    )
+    request = InstallRequest(command, choose_bundle(bundle, Path.cwd()), signers or _signers(), **said)
     with run_view(sys.stderr) as view:
         checked = verified(request, view)
         with operation(command, selection, ssh, state_path(), changes=True) as work:
@@ -106,6 +111,11 @@ def bring_release(
     if result.interrupted:
         tell_interruption(output, command, result)
     end_with(result)
+
+
+def _signers() -> Path:
+    own = config_path() / SIGNERS_FILE
+    return own if own.is_file() else SYSTEM_SIGNERS
 
 
 def _document(command: str, outcome: "InstallOutcome", *, check: bool) -> dict[str, Any]:

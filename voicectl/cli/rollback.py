@@ -8,7 +8,7 @@ from voicectl.cli import host_options as hosts_by
 from voicectl.cli.changing import change_hosts
 from voicectl.cli.options import JsonOption
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command("rollback", epilog="Example: voicectl rollback --inventory hosts.ini")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN_DRIFT: Final = 10
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command("status", epilog="Example: voicectl status --inventory hosts.ini")

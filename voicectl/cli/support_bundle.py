@@ -19,7 +19,7 @@ from voicectl.core.paths import state_path
 
 OPERATOR_FOLDER: Final = "operator"
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command("support-bundle", epilog="Example: voicectl support-bundle --output support.tar.gz root@gw1")

@@ -6,7 +6,7 @@ from voicectl.cli import host_options as hosts_by
 from voicectl.cli import releasing as given
 from voicectl.cli.options import JsonOption
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command("upgrade", epilog="Example: voicectl upgrade --bundle voicectl-1.1.vcb --inventory hosts.ini")
