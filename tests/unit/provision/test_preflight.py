@@ -11,11 +11,12 @@ from voicectl.provision.failure import Failure
 from voicectl.provision.needs import EARLIEST_CLOCK, Needs
 from voicectl.provision.preflight import HostReport, judge, preflight_error, read_look
 
+NOW = EARLIEST_CLOCK + 10
 DOCUMENT = {
     "schema": 1,
     "python": "3.11.2",
     "euid": 0,
-    "clock": {"now": EARLIEST_CLOCK + 10},
+    "clock": {"now": NOW},
     "system": {"id": "debian"},
 }
 
