@@ -50,8 +50,9 @@ class ReleaseHost:
         self.port, self.gate_port = _free_ports(2)
         for folder in ("usr/bin", "etc/systemd/system", "etc/voicectl", "opt/voicectl/releases", "opt/voicectl/lib"):
             (root / folder).mkdir(parents=True)
-        for folder in ("var/lib/voicectl/blobs", "run", "proc"):
+        for folder in ("var/lib/voicectl/blobs", "run"):
             (root / folder).mkdir(parents=True)
+        (root / "proc").symlink_to("/proc")
         (root / "etc/os-release").write_text('ID=debian\nVERSION_ID="12"\n')
         _program(PROGRAMS / "systemctl.py", root / "usr/bin/systemctl")
         (root / "usr/bin/journalctl").write_text("#!/bin/sh\necho the last words of the service\n")
@@ -96,7 +97,7 @@ class ReleaseHost:
         system.mkdir(exist_ok=True)
         start = f"ExecStart={self.release(release_id)}/venv/bin/voicectl serve --keys {self.root}/etc/voicectl/gate.key"
         (system / "voicectl.service").write_text(f"[Service]\n{start} --port {self.port}\n")
-        gate = start.replace(release_id, "%i")
+        gate = f"{start.replace(release_id, '%i')} --gate"
         (system / "voicectl-gate@.service").write_text(f"[Service]\n{gate} --port {self.gate_port}\n")
         values = {"url": f"http://127.0.0.1:{self.port}", "gate_port": self.gate_port, "user": "root", **settings}
         (system / "service.json").write_text(json.dumps(values))

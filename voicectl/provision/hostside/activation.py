@@ -1,6 +1,5 @@
 """Carry an attempt to its end: take the step its phase names, then write down the next, until there is none."""
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from .machine import Verdict, advance
 from .placing import Placing
 from .settings import UNIT
 from .state import Attempt, State
+from .telling import tell
 from .units import Units
 
 STEP_WORDS: Final = {
@@ -103,7 +103,7 @@ def drive(state: State, memory: Memory, actor: Actor, now: "Clock") -> tuple[Sta
     memory.save(state)
     while (attempt := state.attempt) is not None:
         began_at = time.monotonic()
-        sys.stderr.write(STEP_WORDS[attempt.phase].format(target=attempt.target, origin=attempt.origin) + " …\n")
+        tell(STEP_WORDS[attempt.phase].format(target=attempt.target, origin=attempt.origin) + " …")
         step = actor.take(attempt)
         state = advance(state, step.verdict, now())
         memory.save(state)

@@ -1,20 +1,20 @@
 """The command line of a host's release program: parses, calls one function, prints one document."""
 
 import argparse
-import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from .detached import can_detach, run_detached
-from .faults import BadUsage, DriftFound, ReleaseError
+from .faults import BadUsage, DriftFound, Locked, ReleaseError
 from .layout import Layout, checked_id
+from .lock import refuse_locked
 from .releases import Releases
 from .report import status
 from .running import ENVIRONMENT
+from .telling import print_document, tell
 
 DRIFT_CODE: Final = DriftFound.exit_code
 _DETACHED: Final = ("activate", "rollback")
@@ -33,7 +33,7 @@ def run() -> NoReturn:
     os.umask(0o022)
     document = answer(sys.argv[1:])
     if not document.pop("quiet", False):
-        _print(document)
+        print_document(document)
     sys.exit(document["exit_code"])
 
 
@@ -42,14 +42,24 @@ def answer(arguments: Sequence[str]) -> dict[str, Any]:
     try:
         options = _parser().parse_args(arguments)
         if options.command in _DETACHED and not options.here and can_detach(options.root):
+            refuse_locked(Layout(options.root).lock)
             return run_detached(arguments)
         document = _called(options, " ".join(arguments))
+    except Locked as error:
+        if options.command == "recover" and options.quiet:
+            # Another run is at work: it has taken back what was to be taken back.
+            return {"quiet": True, "exit_code": 0}
+        return _failed(error)
     except ReleaseError as error:
-        sys.stderr.write(f"error: {error.message}\n" + (f"hint:  {error.hint}\n" if error.hint else ""))
-        return error.document()
+        return _failed(error)
     if options.command == "recover" and options.quiet and not document["changed"]:
         document["quiet"] = True
     return {**document, "exit_code": DRIFT_CODE if document.get("drift") else 0}
+
+
+def _failed(error: ReleaseError) -> dict[str, Any]:
+    tell(f"error: {error.message}" + (f"\nhint:  {error.hint}" if error.hint else ""))
+    return error.document()
 
 
 def _called(options: argparse.Namespace, command: str) -> dict[str, Any]:
@@ -113,13 +123,3 @@ def _folder(text: str) -> Path:
     if not path.is_absolute() or not path.is_dir() or path.resolve() != path:
         raise argparse.ArgumentTypeError(f"{text} is no folder by its full name")
     return path
-
-
-def _print(document: dict[str, Any]) -> None:
-    # Who asked may be gone, with the pipe: what was done stays done, and the state tells it.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    try:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
-        sys.stdout.flush()
-    except OSError:
-        os.close(sys.stdout.fileno())

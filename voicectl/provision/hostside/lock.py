@@ -25,10 +25,7 @@ def exclusive(path: Path, command: str, now: str, *, wait_s: float = 0.0) -> Ite
         deadline = time.monotonic() + wait_s
         while not _taken(descriptor):
             if time.monotonic() >= deadline:
-                raise Locked(
-                    f"this host is locked by {_described(_owner(descriptor))}",
-                    hint="run the command again when that has finished",
-                )
+                raise _locked(_described(_owner(descriptor)))
             time.sleep(_POLL_S)
         owner = json.dumps({"pid": os.getpid(), "command": command, "since": now})
         os.ftruncate(descriptor, 0)
@@ -36,6 +33,12 @@ def exclusive(path: Path, command: str, now: str, *, wait_s: float = 0.0) -> Ite
         yield
     finally:
         os.close(descriptor)
+
+
+def refuse_locked(path: Path) -> None:
+    """Raise Locked when another run is at work."""
+    if (owner := holder(path)) is not None:
+        raise _locked(owner)
 
 
 def holder(path: Path) -> str | None:
@@ -55,6 +58,10 @@ def holder(path: Path) -> str | None:
         return _described(_owner(descriptor))
     finally:
         os.close(descriptor)
+
+
+def _locked(owner: str) -> Locked:
+    return Locked(f"this host is locked by {owner}", hint="run the command again when that has finished")
 
 
 def _is_lock_of(line: str, inode: int) -> bool:

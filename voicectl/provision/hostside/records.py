@@ -32,9 +32,10 @@ class Records:
 
     def prepare(self) -> None:
         """Make the folders. Raises Refused when others than root could change what is in them."""
-        for folder in (self._layout.state, self._layout.state / "inventory", self._layout.live, self._layout.before):
+        state = self._layout.state
+        for folder in (state, state / "inventory", self._layout.live, self._layout.before):
             folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        refuse_unsafe_folder(self._layout.state)
+            refuse_unsafe_folder(folder)
 
     def load(self) -> State:
         """Return the state, an empty one on a new host. Raises Damaged when it is lost or cannot be read."""

@@ -29,8 +29,8 @@ class ServiceSettings:
 
     @property
     def gate_url(self) -> str:
-        """Return where the candidate answers before the switch: loopback, spare port, the same scheme."""
-        return f"{urlsplit(self.url).scheme}://127.0.0.1:{self.gate_port}"
+        """Return where the candidate answers before the switch: loopback, spare port, no TLS."""
+        return f"http://127.0.0.1:{self.gate_port}"
 
 
 def read_settings(folder: Path) -> ServiceSettings:

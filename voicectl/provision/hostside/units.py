@@ -1,5 +1,6 @@
 """The service manager: starts, stops and asks about units. Knows no release."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -102,16 +103,18 @@ class Units:
         return found.pop() if len(found) == 1 else None
 
     def _to_ready(self, verb: str, unit: str, timeout_s: float) -> str | None:
+        began_at = time.time()
         done = run_program([self._systemctl, verb, unit], timeout_s=timeout_s)
         state = self.state(unit)
         if done.ok and state.active == "active":
             return None
         if done.code is None:
-            return f"{unit} was not ready within {timeout_s:.0f} s{self._tail(unit)}"
-        return f"{unit} did not start: {state.active}, {state.result}{self._tail(unit)}"
+            return f"{unit} was not ready within {timeout_s:.0f} s{self._tail(unit, began_at)}"
+        return f"{unit} did not start: {state.active}, {state.result}{self._tail(unit, began_at)}"
 
-    def _tail(self, unit: str) -> str:
+    def _tail(self, unit: str, since: float) -> str:
         arguments: list[str | Path] = [self._journalctl, "--unit", unit, "--lines", str(TAIL_LINES)]
+        arguments += ["--since", f"@{since:.3f}"]
         done = run_program([*arguments, "--output=cat", "--no-pager", "--quiet"], timeout_s=ASK_S)
         text = done.out.strip()[-MAX_TAIL_CHARACTERS:]
         return f"; its last words:\n{text}" if done.ok and text else ""

@@ -120,7 +120,7 @@ def test_settings_have_defaults_and_ignore_what_others_need(tmp_path: Path) -> N
     assert read_settings(tmp_path) == ServiceSettings()
     (tmp_path / "service.json").write_text(json.dumps({"url": "https://voice.lan:8443/", "profile": "cpu"}))
     found = read_settings(tmp_path)
-    assert (found.url, found.gate_url) == ("https://voice.lan:8443", "https://127.0.0.1:18080")
+    assert (found.url, found.gate_url) == ("https://voice.lan:8443", "http://127.0.0.1:18080")
 
 
 @pytest.mark.parametrize(
