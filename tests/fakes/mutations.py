@@ -190,7 +190,7 @@ def change_permissions(blob: bytes, chance: random.Random) -> bytes:
 
 
 def change_owner_or_time(blob: bytes, chance: random.Random) -> bytes:
-    at, value = chance.choice([(UID, b"0001750"), (MTIME, b"14712345670"), (UNAME, b"root"), (MAGIC, b"ustar  \0")])
+    at, value = chance.choice([(UID, b"0001750"), (MTIME, b"14712345670"), (UNAME, b"root"), (MAGIC, b"ustar\x0001")])
     return _with_one(blob, chance, lambda entry: replace(entry, block=patched(entry.block, at, value)))
 
 

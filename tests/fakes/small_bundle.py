@@ -9,6 +9,8 @@ from voicectl.weights.bundle.signing import NAMESPACE
 from voicectl.weights.bundle.write import Placed, listed, write_bundle
 
 PRINCIPAL = "releases@example.org"
+LONG = f"wheels/tiny_long-1.0-cp311-cp311-{'.'.join(f'manylinux_2_{minor}_x86_64' for minor in (17, 27, 28, 31))}.whl"
+"""A name that does not fit into one tar header."""
 CONTENT = {
     "blobs/sha256/ab/abcd": bytes(range(256)) * 9,
     "debs/Packages": b"Package: nothing\n",
@@ -19,6 +21,7 @@ CONTENT = {
     "playbooks/library/place.py": b"print('here')\n",
     "requirements.txt": b"tiny==1.0\n",
     "wheels/tiny-1.0-py3-none-any.whl": b"PK" * 256,
+    LONG: b"PK" * 99,
 }
 EXECUTABLE = "playbooks/library/place.py"
 

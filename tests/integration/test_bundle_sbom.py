@@ -39,7 +39,7 @@ def test_licence_is_what_the_wheel_itself_says(tmp_path: Path, metadata: str, li
 def test_document_names_every_component_with_digest_and_licence() -> None:
     components = [
         Component("tiny", "1.0", "a" * 64, "wheels/tiny.whl", "pkg:pypi/tiny@1.0", "MIT"),
-        Component("odd", "2", "b" * 64, "wheels/odd.whl", "pkg:pypi/odd@2", "see the box", comment="from a shelf"),
+        Component("odd", "2", "b" * 64, "wheels/odd.whl", "pkg:pypi/odd@2", "Odd, Version 2", comment="from a shelf"),
         Component("unknown", "3", "c" * 64, "debs/unknown.deb", "pkg:deb/debian/unknown@3", None),
     ]
     document = json.loads(render_sbom("voicectl-1.0", components))
@@ -48,7 +48,7 @@ def test_document_names_every_component_with_digest_and_licence() -> None:
     assert packages["tiny"]["checksums"] == [{"algorithm": "SHA256", "checksumValue": "a" * 64}]
     assert packages["tiny"]["licenseDeclared"] == "MIT"
     assert packages["odd"].get("licenseDeclared", "NOASSERTION") == "NOASSERTION"
-    assert packages["odd"]["licenseComments"] == "licence: see the box"
+    assert packages["odd"]["licenseComments"] == "licence: Odd, Version 2"
     assert packages["unknown"]["externalRefs"][0]["referenceLocator"] == "pkg:deb/debian/unknown@3"
 
 

@@ -1,4 +1,4 @@
-"""The bytes of a bundle around its files: one tar layout and no other, so that every header can be foretold."""
+"""The bytes of a bundle around its files: one tar layout and no other, so that every header is foretold."""
 
 import tarfile
 from typing import Final
@@ -13,31 +13,22 @@ _SIZE_AT: Final = slice(124, 136)
 
 
 def header(path: str, size_bytes: int, mode: str = "0644") -> bytes:
-    """Return the one header block of a file: no owner, no time, nothing that differs between two builds.
+    """Return the one header of a file: no owner, no time, nothing that differs between two builds.
 
-    Raises ValueError when the path is too long for one block.
+    It is one block, or three where the path is too long for one.
     """
     entry = tarfile.TarInfo(path)
     entry.size = size_bytes
     entry.mode = int(mode, 8)
-    # Only GNU's form can say more than 8 GiB; every tar reads both.
-    if size_bytes <= _LARGEST_OCTAL:
-        block = entry.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
-    else:
-        block = entry.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
-    if len(block) != BLOCK_BYTES:
-        raise ValueError(f"{path}: too long a path for a file of {size_bytes} bytes")
-    return block
+    if size_bytes <= _LARGEST_OCTAL and len(path) <= tarfile.LENGTH_NAME:
+        return entry.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    # Only GNU's form can say more; every tar reads both.
+    return entry.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
 
 
 def padding(size_bytes: int) -> int:
     """Return how many zero bytes follow a file of that size."""
     return -size_bytes % BLOCK_BYTES
-
-
-def stored_bytes(size_bytes: int) -> int:
-    """Return the bytes a file takes in the archive."""
-    return BLOCK_BYTES + size_bytes + padding(size_bytes)
 
 
 def size_in(block: bytes, *, path: str, limit_bytes: int, name: str) -> int:

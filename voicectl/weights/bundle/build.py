@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from voicectl.core.errors import ConfigError
 from voicectl.core.lockfile import Lock, LockedModel, lock_of, render_lock
 from voicectl.core.profile import Profile
 from voicectl.weights.bundle.closure import check_closure
 from voicectl.weights.bundle.debs import INDEX, Apt, packages_index
-from voicectl.weights.bundle.manifest import Compatible, GpuNeeds, Manifest
+from voicectl.weights.bundle.manifest import Compatible, GpuNeeds, Manifest, problems_in
 from voicectl.weights.bundle.nativewheel import NativeWheel
 from voicectl.weights.bundle.requirements import Wheel, render_requirements
 from voicectl.weights.bundle.sbom import deb_components, model_components, render_sbom, wheel_components
@@ -197,8 +199,8 @@ def _manifest(recipe: Recipe, version: str, placed: Sequence[Placed]) -> Manifes
             ),
             files=listed(list(placed)),
         )
-    except ValueError as error:
-        raise ConfigError(f"the bundle cannot be described: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"the bundle cannot be described: {problems_in(error)}") from error
 
 
 def _gpu_needs(recipe: Recipe) -> GpuNeeds | None:

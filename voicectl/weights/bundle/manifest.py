@@ -19,8 +19,9 @@ MAX_SIGNATURE_BYTES: Final = 64 << 10
 DIGEST_CHARACTERS: Final = 12
 """How much of the manifest's digest a release id shows."""
 
-_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.+~-]*"
+_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.+~@-]*"
 _PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
+_LONGEST_PATH = 255
 _RESERVED = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
 
 Mode = Literal["0644", "0755"]
@@ -48,7 +49,7 @@ class BundledFile(Table):
     @field_validator("path")
     @classmethod
     def _path_stays_inside(cls, path: str) -> str:
-        if not _PATH.fullmatch(path):
+        if not _PATH.fullmatch(path) or len(path) > _LONGEST_PATH:
             raise ValueError(f"{path!r} is no plain relative path")
         if path in _RESERVED:
             raise ValueError(f"{path} is not a file of the list")
@@ -140,7 +141,7 @@ def parse_manifest(content: bytes, *, name: str) -> Manifest:
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        raise IntegrityError(f"{name}: {MANIFEST_NAME}: {_problems(error)}", hint=_HINT) from error
+        raise IntegrityError(f"{name}: {MANIFEST_NAME}: {problems_in(error)}", hint=_HINT) from error
     if render_manifest(manifest) != content:
         raise IntegrityError(f"{name}: {MANIFEST_NAME} is not in its canonical form", hint=_HINT)
     return manifest
@@ -155,7 +156,8 @@ _HINT: Final = "the bundle is damaged or was not made by `voicectl bundle build`
 _SHOWN_PROBLEMS: Final = 3
 
 
-def _problems(error: ValidationError) -> str:
+def problems_in(error: ValidationError) -> str:
+    """Return what is wrong with a manifest, in words."""
     problems = error.errors(include_url=False, include_context=False)
     told = [f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}" for problem in problems]
     rest = len(told) - _SHOWN_PROBLEMS

@@ -148,14 +148,11 @@ def _expression(licence: str | None) -> object:
     )
     from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
-    if not licence:
-        return SpdxNoAssertion()
-    licensing = get_spdx_licensing()
     try:
-        found = licensing.validate(licence)
+        expression = get_spdx_licensing().parse(licence or "", validate=True, strict=True)
+        return SpdxNoAssertion() if expression is None else expression
     except ExpressionError:
         return SpdxNoAssertion()
-    return licensing.parse(licence) if not found.errors else SpdxNoAssertion()
 
 
 def _wheel_licence(path: Path) -> str | None:

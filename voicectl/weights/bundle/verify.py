@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from voicectl.core.errors import ConfigError, IntegrityError, UsageError
-from voicectl.weights.bundle.archive import BLOCK_BYTES, TRAILER, header, padding, size_in, stored_bytes
+from voicectl.weights.bundle.archive import BLOCK_BYTES, TRAILER, header, padding, size_in
 from voicectl.weights.bundle.manifest import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
@@ -47,12 +47,11 @@ class VerifiedBundle:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What comes before the files: the manifest, its exact text, the signature, and the bytes all of it takes."""
+    """What comes before the files: the manifest, its exact text, and the signature, None when there is none."""
 
     manifest: Manifest
     content: bytes
     signature: bytes | None
-    stored_bytes: int
 
 
 def verify_bundle(
@@ -112,16 +111,14 @@ def read_head(file: BinaryIO, path: Path) -> Head:
     block = _exactly(file, BLOCK_BYTES, name)
     size_bytes = size_in(block, path=MANIFEST_NAME, limit_bytes=MAX_MANIFEST_BYTES, name=name)
     content = _member(file, size_bytes, name)
-    stored = stored_bytes(size_bytes)
     manifest = parse_manifest(content, name=name)
     here = file.tell()
     block = _exactly(file, BLOCK_BYTES, name)
-    if block == _header_of(manifest.files[0]):
+    if block == _header_of(manifest.files[0])[:BLOCK_BYTES]:
         file.seek(here)
-        return Head(manifest, content, None, stored)
+        return Head(manifest, content, None)
     size_bytes = size_in(block, path=SIGNATURE_NAME, limit_bytes=MAX_SIGNATURE_BYTES, name=name)
-    signature = _member(file, size_bytes, name)
-    return Head(manifest, content, signature, stored + stored_bytes(size_bytes))
+    return Head(manifest, content, _member(file, size_bytes, name))
 
 
 def check_files(file: BinaryIO, head: Head, path: Path, *, on_progress: OnProgress | None = None) -> None:
@@ -145,8 +142,8 @@ class _Reader:
 
     def check(self, entry: BundledFile, write: Callable[[memoryview], None] | None = None) -> None:
         """Compare the next file with its entry, byte by byte handed to `write`."""
-        block = _exactly(self._file, BLOCK_BYTES, self._name)
-        if block != _header_of(entry):
+        expected = _header_of(entry)
+        if _exactly(self._file, len(expected), self._name) != expected:
             raise self._altered(f"{entry.path} is not where the manifest has it, or another file is in its place")
         digest = hashlib.sha256()
         left = entry.size

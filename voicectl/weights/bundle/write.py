@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pydantic import ValidationError
+
 from voicectl.core.errors import ConfigError
 from voicectl.weights.bundle.archive import TRAILER, header, padding
 from voicectl.weights.bundle.manifest import (
@@ -15,6 +17,7 @@ from voicectl.weights.bundle.manifest import (
     BundledFile,
     Manifest,
     parse_manifest,
+    problems_in,
     render_manifest,
     sorted_files,
 )
@@ -49,8 +52,8 @@ def listed(placed: list[Placed]) -> tuple[BundledFile, ...]:
                 for file in placed
             ]
         )
-    except ValueError as error:
-        raise ConfigError(f"a file cannot be part of a bundle: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"a file cannot be part of a bundle: {problems_in(error)}") from error
 
 
 def write_bundle(

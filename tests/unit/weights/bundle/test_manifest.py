@@ -50,7 +50,22 @@ def test_release_id_is_version_and_digest_of_the_text() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/etc/passwd", "../up", "a/../b", "a//b", "a/", "./a", ".hidden", "a/.git", "a b", "a\\b", "a\x00b", "ä"],
+    [
+        "",
+        "/etc/passwd",
+        "../up",
+        "a/../b",
+        "a//b",
+        "a/",
+        "./a",
+        ".hidden",
+        "a/.git",
+        "a" * 256,
+        "a b",
+        "a\\b",
+        "a\x00b",
+        "ä",
+    ],
 )
 def test_path_that_could_leave_the_folder_is_refused(path: str) -> None:
     with pytest.raises(IntegrityError, match="plain relative path"):
