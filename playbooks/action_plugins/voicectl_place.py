@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import tarfile
 import tomllib
 from pathlib import Path
@@ -42,13 +41,13 @@ class ActionModule(ActionBase):
             return result
         archive = packed(bundle, missing)
         try:
-            remote = self._connection._shell.join_path(self._make_tmp_path(), "files.tar")  # noqa: SLF001 - Ansible's way
+            remote = self._connection._shell.join_path(self._make_tmp_path(), "files.tar")
             self._transfer_file(str(archive), remote)
-            self._fixup_perms2((self._connection._shell.tmpdir, remote))  # noqa: SLF001
+            self._fixup_perms2((self._connection._shell.tmpdir, remote))
             arguments["archive"] = remote
             unpacked = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)  # noqa: SLF001
+            self._remove_tmp_path(self._connection._shell.tmpdir)
         if unpacked.get("failed"):
             return result | {name: value for name, value in unpacked.items() if name != "invocation"}
         result["sent_bytes"] = archive.stat().st_size
@@ -63,7 +62,9 @@ def wanted_files(bundle: Path, include: list[str]) -> list[dict[str, Any]]:
     listed.append({"path": "manifest.json", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()})
     chosen = []
     for name in include:
-        found = [file for file in listed if file["path"] == name or (name.endswith("/") and file["path"].startswith(name))]
+        found = [
+            file for file in listed if file["path"] == name or (name.endswith("/") and file["path"].startswith(name))
+        ]
         if not found and not name.endswith("/"):
             raise AnsibleActionFail(f"{bundle}: the bundle has no {name}")
         chosen += found
@@ -92,5 +93,5 @@ def packed(bundle: Path, names: list[str]) -> Path:
             with tarfile.open(partial, "w", format=tarfile.GNU_FORMAT) as tar:
                 for name in sorted(names):
                     tar.add(bundle / name, name, recursive=False)
-            os.replace(partial, archive)
+            partial.replace(archive)
     return archive

@@ -213,7 +213,9 @@ def wrong_modes(root: Path, files: list[dict[str, Any]], mode: int) -> list[Path
 
 def wrong_links(links: dict[str, str]) -> list[str]:
     """Return the links that are missing or lead elsewhere."""
-    return [path for path, target in links.items() if not Path(path).is_symlink() or os.readlink(path) != target]
+    return [
+        path for path, target in links.items() if not Path(path).is_symlink() or str(Path(path).readlink()) != target
+    ]
 
 
 def make_link(path: Path, target: str) -> None:

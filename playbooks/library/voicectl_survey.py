@@ -62,6 +62,7 @@ ansible_facts:
 LISTENING = "0A"
 NVIDIA = "0x10de"
 DISPLAY_CLASSES = ("0x0300", "0x0302")
+BRIDGE_CLASSES = ("0x0680",)
 TIME_UNITS = ("systemd-timesyncd", "chrony", "chronyd", "ntpsec", "ntp", "openntpd")
 
 
@@ -151,19 +152,23 @@ def socket_owners(inodes: set[str]) -> dict[str, dict[str, str]]:
     return owners
 
 
-def gpus() -> list[dict[str, str]]:
-    """Return the NVIDIA GPUs on the PCI bus."""
+def nvidia_devices(classes: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return the NVIDIA devices of some classes on the PCI bus."""
     return [
         {"address": device.name, "device": text_of(f"{device}/device").strip()}
         for device in sorted(Path("/sys/bus/pci/devices").glob("*"))
-        if text_of(f"{device}/vendor").strip() == NVIDIA
-        and text_of(f"{device}/class").strip().startswith(DISPLAY_CLASSES)
+        if text_of(f"{device}/vendor").strip() == NVIDIA and text_of(f"{device}/class").strip().startswith(classes)
     ]
 
 
-def gpu_driver() -> str:
-    """Return the version of the loaded NVIDIA driver, or nothing."""
-    return text_of("/sys/module/nvidia/version").strip()
+def gpu() -> dict[str, Any]:
+    """Return the GPUs, the switches between them, and what drives them."""
+    return {
+        "devices": nvidia_devices(DISPLAY_CLASSES),
+        "switches": nvidia_devices(BRIDGE_CLASSES),
+        "driver": text_of("/sys/module/nvidia/version").strip(),
+        "nouveau": Path("/sys/module/nouveau").is_dir(),
+    }
 
 
 def package_versions(names: list[str]) -> dict[str, str]:
@@ -226,7 +231,7 @@ def survey(ports: list[int], needed_mb: dict[str, int], packages: list[str]) -> 
         "file_systems": file_systems(needed_mb),
         "listeners": listeners(ports),
         "clock": {"epoch_s": time.time(), "service": time_service()},
-        "gpu": {"devices": gpus(), "driver": gpu_driver()},
+        "gpu": gpu(),
         "packages": package_versions(packages),
         "user": user_exists("voicectl"),
         "release": current_release(),
