@@ -30,6 +30,7 @@ from voicectl.bench.load import LoadShape, Utterance, lost, refused, run_calls
 from voicectl.bench.load_report import quantiles, shown
 from voicectl.bench.usage import busiest, family
 from voicectl.cli.private_gateway import private_gateway
+from voicectl.core.errors import VoicectlError
 from voicectl.core.log import configure
 
 WORKERS = ("stt", "turn", "llm", "tts")
@@ -169,8 +170,23 @@ async def retrieved(caller: Caller, item_ids: list[str]) -> int:
     return sum(item_id in caller.record.retrieved for item_id in item_ids)
 
 
-async def fault_gateway(options: argparse.Namespace, utterances: list[Utterance]) -> dict[str, Any]:
-    """Kill the gateway under a call, start it again, come back, and go on talking."""
+@contextlib.asynccontextmanager
+async def back_again(url: str, session_id: str | None) -> AsyncIterator[Caller]:
+    """Come back as a client does that lost its connection: try again and again until it is let in."""
+    async with asyncio.timeout(BACK_TIMEOUT_S) as patience, contextlib.AsyncExitStack() as stack:
+        while True:
+            try:
+                again = connect(f"{url}/v1/realtime?voicectl_session={session_id}")
+                caller = await stack.enter_async_context(again)
+                break
+            except VoicectlError:
+                await asyncio.sleep(READY_POLL_S)
+        patience.reschedule(None)
+        yield caller
+
+
+async def kill_gateway(options: argparse.Namespace, utterances: list[Utterance]) -> dict[str, Any]:
+    """Kill the gateway under a call, start it again, come back, and go on talking. Seconds count from the start."""
     port, settings = free_port(), ["llm.max_reply_tokens=25", *options.set]
     url = f"http://127.0.0.1:{port}"
     async with gateway_on(port, settings) as first:
@@ -183,28 +199,38 @@ async def fault_gateway(options: argparse.Namespace, utterances: list[Utterance]
                 record = caller.record
                 first.kill()
                 await first.wait()
-    killed_at = time.monotonic()
-    async with gateway_on(port, settings):
-        ready_at = await until_ready(url)
-        if ready_at is None:
-            raise SystemExit("error: the gateway did not start again")
-        async with connect(f"{url}/v1/realtime?voicectl_session={record.session_id}") as again:
-            known = await retrieved(again, record.item_ids)
-            connected_at = time.monotonic()
-            report = await again.speak(utterances[0].samples, RATE_HZ, answer_timeout_s=20)
-            tokens = again.record.input_tokens
-    answer_s = None if report.v2v_ms is None else report.v2v_ms / 1000
-    result = {
-        "ready_after_restart_s": ready_at - killed_at,
-        "reconnected_after_ready_s": connected_at - ready_at,
-        "v2v_of_next_turn_s": answer_s,
+    restarted_at = time.monotonic()
+    async with gateway_on(port, settings), back_again(url, record.session_id) as again:
+        connected_at = time.monotonic()
+        known = await retrieved(again, record.item_ids)
+        known_at = time.monotonic()
+        report = await again.speak(utterances[0].samples, RATE_HZ, answer_timeout_s=20)
+        tokens = again.record.input_tokens
+    return {
+        "reconnected_s": connected_at - restarted_at,
+        "context_known_s": known_at - restarted_at,
+        "words_ended_s": None if report.last_voiced_at is None else report.last_voiced_at - restarted_at,
+        "answered_s": None if report.first_audible_at is None else report.first_audible_at - restarted_at,
+        "v2v_of_next_turn_s": None if report.v2v_ms is None else report.v2v_ms / 1000,
         "entries_before": len(record.item_ids),
         "entries_known_again": known,
         "prompt_tokens_before": record.input_tokens,
         "prompt_tokens_after": tokens,
     }
-    sys.stdout.write("".join(f"| {name} | {value} |\n" for name, value in result.items()))
-    return result
+
+
+async def fault_gateway(options: argparse.Namespace, utterances: list[Utterance]) -> dict[str, Any]:
+    """Kill the gateway as often as was asked; print and return what came of each time."""
+    results = []
+    for number in range(options.times):
+        results.append(await kill_gateway(options, utterances))
+        say(f"{number + 1:3} {results[-1]}")
+    names = list(results[0])
+    sys.stdout.write("| what | each time |\n|---|---|\n")
+    for name in names:
+        told = [f"{value:.2f}" if isinstance(value := result[name], float) else f"{value}" for result in results]
+        sys.stdout.write(f"| {name} | {', '.join(told)} |\n")
+    return {"kills": results}
 
 
 def main() -> None:
@@ -212,11 +238,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", type=Path, default=SPEECH)
     parser.add_argument("--calls", type=int, default=8)
-    parser.add_argument("--times", type=int, default=20, help="kills of each worker")
+    parser.add_argument("--times", type=int, default=20, help="kills of each worker, or of the gateway")
     parser.add_argument("--workers", nargs="+", choices=WORKERS, default=WORKERS)
-    parser.add_argument("--pause", type=float, default=1.5, help="seconds from the end of a reply to the next words")
-    parser.add_argument("--shortest", type=float, default=2.0, help="least seconds between two kills")
-    parser.add_argument("--longest", type=float, default=6.0, help="most seconds between two kills")
+    parser.add_argument("--pause", type=float, default=6.0, help="seconds from the end of a reply to the next words")
+    parser.add_argument("--shortest", type=float, default=6.0, help="least seconds between two kills")
+    parser.add_argument("--longest", type=float, default=10.0, help="most seconds between two kills")
     parser.add_argument("--gateway", action="store_true", help="kill the gateway instead of workers")
     parser.add_argument("--turns", type=int, default=3, help="turns before the gateway is killed")
     parser.add_argument("--seed", type=int, default=3)

@@ -217,6 +217,7 @@ class ScriptedGateway:
 
     script: Script = field(default_factory=Script)
     is_ready: bool = True
+    is_loading: bool = False
     is_full: bool = False
     conversations: list[ScriptedConversation] = field(default_factory=list)
     checkpoints: dict[str, ConversationState] = field(default_factory=dict)
@@ -253,6 +254,9 @@ class ScriptedGateway:
 
     def ready(self) -> bool:
         return self.is_ready
+
+    def resuming(self) -> bool:
+        return self.is_ready or self.is_loading
 
 
 @dataclass

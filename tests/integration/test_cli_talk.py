@@ -63,7 +63,8 @@ async def test_people_see_the_transcript_and_where_the_time_went(question: str) 
     assert "agent  A tone." in stdout
     assert "voice to voice" in stdout
     assert "\x1b" not in stdout
-    assert stderr == ""
+    # Whoever measures on a machine that is busy otherwise is told so.
+    assert [line for line in stderr.splitlines() if not line.startswith("this machine was busy")] == []
     assert max(map(len, stdout.splitlines())) <= 80
 
 

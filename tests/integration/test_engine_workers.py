@@ -106,6 +106,20 @@ async def test_every_port_reaches_its_worker(tmp_path: Path) -> None:
     assert len({state.pid for state in states.values()}) == 4
 
 
+async def test_a_request_waits_for_a_worker_that_still_loads(tmp_path: Path) -> None:
+    engine = Engine(profile(), roots(), stages=("llm",), options=options(tmp_path))
+    await engine.launch()
+    try:
+        assert engine.states()["llm"].state == "starting"
+        assert engine.health().serving
+        deltas = await read_all(engine, ask("early", max_tokens=2), timeout_s=10.0)
+        await engine.wait_ready()
+        assert engine.states()["llm"].state == "ready"
+    finally:
+        await engine.close()
+    assert "".join(delta.text for delta in deltas) == "0 1 "
+
+
 async def test_close_leaves_no_process_no_task_no_file(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     async with Engine(profile(), roots(), options=options(tmp_path)) as engine:

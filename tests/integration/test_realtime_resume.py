@@ -52,6 +52,18 @@ async def test_a_session_goes_on_with_its_conversation() -> None:
         assert gateway.call.state == state()
 
 
+async def test_a_broken_off_call_comes_back_while_the_models_load_and_a_new_one_waits() -> None:
+    async with running() as gateway:
+        gateway.gateway.checkpoints[SAVED] = state()
+        gateway.gateway.is_ready, gateway.gateway.is_loading = False, True
+        with pytest.raises(InvalidStatus) as refused:
+            await dial(gateway)
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["retry-after"]
+        async with await dial(gateway, f"&voicectl_session={SAVED}") as connection:
+            assert json.loads(await connection.recv())["session"]["id"] == SAVED
+
+
 @pytest.mark.parametrize("session_id", ["sess_" + "b" * 24, "x", "", "sess_" + "A" * 24, "../../etc/passwd"])
 async def test_an_unknown_session_is_404_before_the_upgrade(session_id: str) -> None:
     async with running() as gateway:

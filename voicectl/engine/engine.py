@@ -78,6 +78,10 @@ class Engine:
             )
             for worker in self._workers
         }
+        self._patience = self._options.patience or Patience(
+            start_s=profile.timeouts.worker_start_s,
+            restarts=RestartPolicy(retry_start_s=profile.breakers.retry_start_s),
+        )
         self._clock = MonotonicClock()
         self._ports = StagePorts(profile, self._workers, self._clients, self._clock)
         self._supervisors: dict[str, Supervisor] = {}
@@ -99,16 +103,21 @@ class Engine:
 
         Raises EngineError, with the worker's own message and exit code, when one cannot start.
         """
+        await self.launch()
+        try:
+            await self.wait_ready()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def launch(self) -> None:
+        """Start all workers at once, and return while they load; requests wait for them. Raises EngineError."""
         if self._group is not None:
             raise EngineError("the engine was started already")
         self._check_roots()
         folder = self._resources.enter_context(socket_folder(self._options.runtime_folder))
         context: ZmqContext = zmq.Context()
         self._resources.callback(context.destroy, linger=0)
-        patience = self._options.patience or Patience(
-            start_s=self._profile.timeouts.worker_start_s,
-            restarts=RestartPolicy(retry_start_s=self._profile.breakers.retry_start_s),
-        )
         self._group = await asyncio.TaskGroup().__aenter__()
         for index, worker in enumerate(self._workers):
             plan = self._plan(worker, stem=str(index))
@@ -117,17 +126,21 @@ class Engine:
                 self._clients[worker.name],
                 context,
                 folder,
-                patience,
+                self._patience,
                 spare=worker.spare if self._options.standby else "none",
                 fallback=worker.fallback,
             )
             self._supervisors[worker.name] = supervisor
             self._runs.append(self._group.create_task(supervisor.run(), name=f"supervise {worker.name}"))
-        try:
-            await self._wait_ready(patience.start_s)
-        except BaseException:
-            await self.close()
-            raise
+
+    async def wait_ready(self) -> None:
+        """Return when all workers are ready, and have begun to see that they stay so.
+
+        Raises EngineError, with the worker's own message and exit code, when one cannot start.
+        """
+        if self._group is None:
+            raise EngineError("the engine was not started")
+        await self._all_ready(self._patience.start_s)
         prober = Prober(self._ports.probes, self._clock)
         self._runs.append(self._group.create_task(prober.run(), name="probe stages"))
         if self._options.standby:
@@ -202,7 +215,7 @@ class Engine:
             socket_stem=stem,
         )
 
-    async def _wait_ready(self, start_s: float) -> None:
+    async def _all_ready(self, start_s: float) -> None:
         try:
             async with asyncio.timeout(start_s), asyncio.TaskGroup() as waits:
                 for client in self._clients.values():

@@ -15,6 +15,7 @@ from voicectl.core.sections.hardware import Stage
 from voicectl.engine.channel import ZmqContext
 from voicectl.engine.client import WorkerClient
 from voicectl.engine.messages import MetricFamily, Reply, StartFailed
+from voicectl.engine.priority import can_idle
 from voicectl.engine.restarts import Life, next_restart
 from voicectl.engine.workerlog import WorkerLog
 from voicectl.engine.workerprocess import Patience, WorkerPlan, WorkerProcess
@@ -250,7 +251,8 @@ class Supervisor:
         if self._spare_kind != "none" and self._num_lost_spares < MAX_LOST_SPARES:
             spare = self._new(held=self._spare_kind == "started")
             try:
-                await spare.start(self._context)
+                # Callers come first: a spare prepares itself on what they leave of the processor.
+                await spare.start(self._context, idle=can_idle())
             except (OSError, zmq.ZMQError) as error:
                 # The host is short of something; the worker itself runs.
                 self._num_lost_spares += 1

@@ -5,7 +5,6 @@ and keeps that open: its end means that the gateway is gone.
 """
 
 import asyncio
-import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -52,6 +51,7 @@ from voicectl.engine.messages import (
     decode_to_worker,
     encode,
 )
+from voicectl.engine.priority import stand_back
 from voicectl.engine.snapshot import snapshot, worker_registry
 from voicectl.engine.stage import Job, MayBreak, StageRuntime, StageSetup
 
@@ -257,7 +257,7 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
     gc.collect()
     gc.freeze()
     # Only now: all workers of a host load at the same time, and nobody waits for this one last.
-    _stand_back(worker.niceness)
+    stand_back(worker.niceness)
     channel.send(encode(Ready(os.getpid(), tuple(stages))))
     await stop.wait()
     asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
@@ -265,19 +265,6 @@ async def _serve(setup: WorkerSetup, registry: Mapping[str, str | Loader]) -> in
     channel.close(linger_s=LINGER_S)
     context.term()
     return status
-
-
-def _stand_back(niceness: int) -> None:
-    """Lower the priority of every thread there is; those they start inherit it."""
-    if niceness == 0:
-        return
-    if sys.platform == "linux":
-        # Linux counts a niceness for each thread: nice(2) would slow the event loop and not the model.
-        for thread in Path("/proc/self/task").iterdir():
-            with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
-    else:
-        os.nice(niceness)
 
 
 def _load(

@@ -25,6 +25,7 @@ from voicectl.engine.messages import (
     decode_from_worker,
     encode,
 )
+from voicectl.engine.priority import run_idle, run_normally
 from voicectl.engine.restarts import Life, RestartPolicy
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ class WorkerProcess:
         self._on_line = on_line
         self._on_reply = on_reply
         self._held = held
+        self._idle = False
         self._clock = MonotonicClock()
         self._log = log.bind(worker=plan.name)
         self._channel: Channel | None = None
@@ -94,13 +96,16 @@ class WorkerProcess:
         """Whether the process has ended."""
         return self._child is not None and self._child.status is not None
 
-    async def start(self, context: ZmqContext) -> None:
-        """Bind the socket and start the process. Raises OSError."""
+    async def start(self, context: ZmqContext, *, idle: bool = False) -> None:
+        """Bind the socket and start the process, `idle` until it is ready or wanted. Raises OSError."""
         # A socket of its own a run: nothing that was meant for a dead worker reaches its successor.
         address = f"ipc://{self._path}"
         self._channel = Channel.bound(context, address, self._receive)
         try:
             self._child = await Child.spawn(self._plan.command, self._plan.environment, self._on_line)
+            if idle:
+                self._idle = True
+                run_idle(self._child.pid)
             self._child.write(self._plan.setup(address, self._held))
         except BaseException:
             if self._child is None:
@@ -110,6 +115,7 @@ class WorkerProcess:
     def go(self) -> None:
         """Let a held process load its models; the time to its readiness counts from now."""
         self._started_at = self._clock.now()
+        self._run_normally()
         if self._ready_at is not None:
             # It serves only from now on; what it did as a spare redeems nothing.
             self._ready_at = self._started_at
@@ -163,6 +169,11 @@ class WorkerProcess:
         """Return the run as restarts are decided by it; to be called at its end."""
         return Life(self._started_at, self._ready_at, self._clock.now())
 
+    def _run_normally(self) -> None:
+        if self._idle and self._child is not None and self._child.status is None:
+            self._idle = False
+            run_normally(self._child.pid)
+
     def _close_socket(self) -> None:
         if self._channel is not None:
             self._channel.close()
@@ -184,5 +195,6 @@ class WorkerProcess:
                 self.start_failed = message
             case Ready():
                 if not self.ready.is_set():
+                    self._run_normally()
                     self._ready_at = self._clock.now()
                     self.ready.set()

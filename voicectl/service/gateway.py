@@ -63,3 +63,7 @@ class Gateway(Protocol):
     def ready(self) -> bool:
         """Return whether calls can be served now."""
         ...
+
+    def resuming(self) -> bool:
+        """Return whether broken-off calls may come back, as they may while the models still load."""
+        ...

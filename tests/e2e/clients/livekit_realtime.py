@@ -55,7 +55,6 @@ class Loudspeaker(AudioOutput):
             return
         if self._end is not None:
             self._end.cancel()
-        report.interruptions += 1
         played_s = min(self._pushed_s, time.monotonic() - self._began_at)
         self._over(played_s, interrupted=True)
 
@@ -107,6 +106,8 @@ async def main() -> None:
             return
         texts = report.heard if event.item.role == "user" else report.replies
         texts.append(event.item.text_content)
+        # The gateway holds its voice before it tells of the interruption, so the loudspeaker may have run dry by then.
+        report.interruptions += event.item.interrupted
 
     @session.on("agent_state_changed")
     def changed(event) -> None:

@@ -1,12 +1,11 @@
 """Compute the steps of many streams on a few threads, the most urgent first. Knows no voice and no request."""
 
-import os
-import sys
 import threading
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from voicectl.core.clock import Clock, MonotonicClock
+from voicectl.engine.priority import stand_back_thread
 from voicectl.engine.tts.pacing import Need, choose, reconsider_s
 
 BACKGROUND_NICENESS: Final = 10
@@ -83,7 +82,7 @@ class Crew:
 
     def _work(self, background: bool) -> None:
         if background:
-            _stand_back()
+            stand_back_thread(BACKGROUND_NICENESS)
         while (step := self._next(background=background)) is not None:
             step.run()
 
@@ -98,10 +97,3 @@ class Crew:
                 if self._closed and not self._waiting:
                     return None
                 self._wake.wait(None if background else reconsider_s(self._waiting.values(), now))
-
-
-def _stand_back() -> None:
-    """Lower this thread's priority; elsewhere than on Linux a niceness is the whole process' and stays."""
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + BACKGROUND_NICENESS)

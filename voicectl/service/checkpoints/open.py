@@ -8,7 +8,6 @@ from voicectl.core.paths import store_path
 from voicectl.core.sections.checkpoints import Checkpoints
 from voicectl.service.checkpoints.keeper import CheckpointKeeper
 from voicectl.service.checkpoints.location import RedisLocation, SqliteLocation, parse_location
-from voicectl.service.checkpoints.redis_store import RedisStore
 from voicectl.service.checkpoints.sqlite_store import SqliteStore
 from voicectl.service.checkpoints.store import CheckpointStore
 
@@ -36,6 +35,9 @@ def checkpoint_store(settings: Checkpoints) -> CheckpointStore:
                 timeout_s=settings.timeout_s,
             )
         case RedisLocation():
+            # Its client takes a tenth of a second to import, which a start without it need not wait for.
+            from voicectl.service.checkpoints.redis_store import RedisStore
+
             return RedisStore(
                 location,
                 grace_s=settings.grace_s,

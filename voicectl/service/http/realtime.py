@@ -97,9 +97,9 @@ class RealtimeEndpoint:
         """Hold a place and a call for a client, as long as it is connected. Raises Problem."""
         principal: Principal = websocket.scope["state"][PRINCIPAL]
         attributes = attributes_of(websocket.query_params.multi_items())
-        if not self._gateway.ready():
-            raise unavailable("the engine is not ready: see /readyz", RETRY_S)
         wanted = websocket.query_params.get(SESSION_PARAMETER)
+        if not (self._gateway.ready() if wanted is None else self._gateway.resuming()):
+            raise unavailable("the engine is not ready: see /readyz", RETRY_S)
         seat = await self._seat(wanted, principal.owner)
         try:
             state = None if wanted is None else await self._saved(seat)

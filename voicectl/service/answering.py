@@ -1,0 +1,129 @@
+"""Answer calls while the engine may still load its models: who comes back gets in at once, who is new waits."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voicectl.core.clock import MonotonicClock
+from voicectl.core.ports import CallObserver
+from voicectl.core.profile import Profile
+from voicectl.engine.engine import Engine
+from voicectl.media.vad import VoiceActivityDetector
+from voicectl.service.access.control import AccessControl
+from voicectl.service.access.tls import TlsFiles
+from voicectl.service.calls.call import CallServices
+from voicectl.service.calls.opener import CallOpener
+from voicectl.service.checkpoints.keeper import CheckpointKeeper
+from voicectl.service.http.application import create_app
+from voicectl.service.http.lifecycle import serve
+from voicectl.service.integrations.open import open_integrations
+from voicectl.service.load.admission import Admission
+from voicectl.service.load.overload import OverloadWatch
+from voicectl.service.operations.metric_sources import (
+    tell_admission,
+    tell_checkpoints,
+    tell_measures,
+    tell_traces,
+    tell_webhooks,
+)
+from voicectl.service.operations.metrics import Metrics
+from voicectl.service.operations.notify import Notifier
+from voicectl.service.operations.tracing import open_tracing
+from voicectl.service.webhooks.dispatcher import WebhookDispatcher
+from voicectl.service.webhooks.observer import WebhookObserver
+
+Run = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Starts a task whose failure ends the gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around the engine: who may enter, what is kept and told, and who hears that one can call.
+
+    The keeper and the webhooks are not open yet. `on_ready` gets the base URL.
+    """
+
+    access: AccessControl
+    tls: TlsFiles | None
+    keeper: CheckpointKeeper | None
+    webhooks: WebhookDispatcher | None
+    metrics: Metrics
+    notifier: Notifier
+    on_ready: Callable[[str], None]
+    run: Run
+
+
+async def answer_calls(profile: Profile, engine: Engine, vad: Path, around: Surroundings) -> None:
+    """Serve until SIGTERM or SIGINT, with the model of voice activity in the folder `vad`.
+
+    Raises ConfigError when the address cannot be listened on, EngineError when a worker cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        services = await _services(profile, stack, around)
+        await _answer(profile, engine, vad, services, around)
+
+
+async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallServices, around: Surroundings) -> None:
+    # Loaded once a process; the first caller must not wait for it.
+    await asyncio.to_thread(VoiceActivityDetector, vad)
+    clock, metrics, notifier = MonotonicClock(), around.metrics, around.notifier
+    overload = profile.overload
+    admission = Admission(
+        profile.server.max_sessions, max_waiting=overload.waiting_sessions, waiting_s=overload.waiting_s
+    )
+    tell_admission(metrics, admission)
+    opener = CallOpener(profile, engine, vad, clock, admission=admission, services=services, keeper=around.keeper)
+    watch = OverloadWatch(profile, opener.load, opener.take_stance)
+    tell_measures(metrics, lambda: watch.stance.measures)
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def load() -> None:
+        await engine.wait_ready()
+        opener.open()
+        url = await listening
+        notifier.ready(f"{admission.max_sessions} calls at a time on {url}")
+        around.on_ready(url)
+        await watch.run()
+
+    loading = around.run(load())
+    try:
+        await serve(
+            create_app(opener, profile, clock=clock, admission=admission, access=around.access, metrics=metrics.page),
+            profile.server.host,
+            profile.server.port,
+            on_started=listening.set_result,
+            on_draining=lambda: notifier.stopping("letting calls end"),
+            drain_s=profile.timeouts.drain_s,
+            tls=around.tls,
+        )
+    finally:
+        # Before the engine is closed, whose clients would tell it that they are refused.
+        loading.cancel()
+
+
+async def _services(profile: Profile, stack: AsyncExitStack, around: Surroundings) -> CallServices:
+    """Open what calls use besides the engine, until `stack` closes it, and let the metrics tell of it."""
+    metrics, keeper, webhooks = around.metrics, around.keeper, around.webhooks
+    observers: list[CallObserver] = [metrics.calls]
+    tracing = await stack.enter_async_context(open_tracing(profile))
+    if tracing is not None:
+        observers.append(tracing.observer)
+        tell_traces(metrics, tracing.counts)
+    systems = await stack.enter_async_context(open_integrations(profile.integrations, on_run=metrics.exchange_ended))
+    if keeper is not None:
+        await stack.enter_async_context(keeper)
+        tell_checkpoints(metrics, keeper.health)
+    if webhooks is not None:
+        await stack.enter_async_context(webhooks)
+        observers.append(WebhookObserver(webhooks.offer))
+        tell_webhooks(metrics, webhooks.health)
+    return CallServices(
+        checkpoints=keeper,
+        tools=systems.tools,
+        context=systems.context,
+        observers=tuple(observers),
+        on_frame_sent=metrics.observe_lateness,
+    )
