@@ -14,7 +14,8 @@ from voicectl.core.profile import Profile
 from voicectl.weights.bundle.closure import check_closure
 from voicectl.weights.bundle.debs import INDEX, Apt, packages_index
 from voicectl.weights.bundle.manifest import Compatible, GpuNeeds, Manifest, problems_in
-from voicectl.weights.bundle.nativewheel import NativeWheel
+from voicectl.weights.bundle.nativewheel import NativeWheel, cuda_release, least_driver
+from voicectl.weights.bundle.programs import run
 from voicectl.weights.bundle.requirements import Wheel, render_requirements
 from voicectl.weights.bundle.sbom import deb_components, model_components, render_sbom, wheel_components
 from voicectl.weights.bundle.targets import CPU_FLAGS, Target
@@ -25,8 +26,6 @@ from voicectl.weights.store import Store
 
 OWN_PACKAGE: Final = "voicectl"
 SLOW_VOICE: Final = "espeak-ng"
-CUDA_NEEDS: Final = ("525.60", "12")
-"""Driver and CUDA version that the GPU wheels ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +205,6 @@ def _manifest(recipe: Recipe, version: str, placed: Sequence[Placed]) -> Manifes
 def _gpu_needs(recipe: Recipe) -> GpuNeeds | None:
     if not recipe.on_gpu:
         return None
-    driver, cuda = CUDA_NEEDS
+    cuda = cuda_release(run(["nvcc", "--version"], doing="looking for the CUDA compiler"))
     memory = [profile.hardware.gpu_memory_gb for profile in recipe.profiles if profile.hardware.gpu_memory_gb]
-    return GpuNeeds(driver=driver, cuda=cuda, memory_gb=max(memory, default=1.0))
+    return GpuNeeds(driver=least_driver(cuda), cuda=cuda, memory_gb=max(memory, default=1.0))

@@ -46,6 +46,8 @@ CUDA_FLAGS: Final = ("-DGGML_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=75-real;80-re
 """From Turing to Hopper by machine code; newer ones compile the last at their first start."""
 SETTINGS: Final = ("wheel.exclude=lib/**;include/**",)
 """Headers and a second copy of the libraries, which would land beside all packages."""
+LEAST_DRIVERS: Final = {"12": "525.60.13", "13": "580.65.06"}
+"""The oldest driver that runs programs of each major version of CUDA (NVIDIA: CUDA compatibility)."""
 _GLIBC: Final = re.compile(rb"GLIBC_(\d+)\.(\d+)\0")
 
 
@@ -121,6 +123,24 @@ def glibc_needs(wheel: Path) -> Iterator[tuple[int, int]]:
             if ".so" in name:
                 for match in _GLIBC.finditer(archive.read(name)):
                     yield int(match[1]), int(match[2])
+
+
+def cuda_release(text: str) -> str:
+    """Return the CUDA version that `nvcc --version` tells. Raises ConfigError."""
+    match = re.search(r"release (\d+\.\d+)", text)
+    if match is None:
+        raise ConfigError(f"nvcc does not tell its version: {text.strip()[:200]!r}")
+    return match[1]
+
+
+def least_driver(cuda: str) -> str:
+    """Return the oldest driver for programs of that CUDA version. Raises ConfigError for a version not known here."""
+    major = cuda.partition(".")[0]
+    if major not in LEAST_DRIVERS:
+        raise ConfigError(
+            f"CUDA {cuda} is not known to this voicectl", hint=f"build with CUDA {' or '.join(LEAST_DRIVERS)}"
+        )
+    return LEAST_DRIVERS[major]
 
 
 def _pin(lock: Path) -> Requirement:
