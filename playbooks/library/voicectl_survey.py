@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import platform
 import pwd
@@ -21,7 +22,7 @@ DOCUMENTATION = r"""
 module: voicectl_survey
 short_description: Facts of a host that decide whether voicectl can run on it
 description:
-  - Reads /proc, /sys, /etc and the package database. Nothing is written, and no program but C(dpkg-query) is run.
+  - Reads /proc, /sys and /etc, and asks dpkg, systemd and nftables what they know. Nothing is written.
   - The result is the fact C(voicectl_survey).
 options:
   ports:
@@ -40,6 +41,24 @@ options:
     type: list
     elements: str
     default: []
+  units:
+    description: Units of systemd that are asked for.
+    type: list
+    elements: str
+    default: []
+  files:
+    description: Files that are looked for.
+    type: list
+    elements: path
+    default: []
+  user:
+    description: User whose account is looked up.
+    type: str
+    default: root
+  table:
+    description: Table of nftables, with its family, that is looked for.
+    type: str
+    default: ""
 author:
   - voicectl
 """
@@ -171,19 +190,46 @@ def gpu() -> dict[str, Any]:
     }
 
 
+def asked(program: str, *arguments: str) -> str | None:
+    """Return what a program of the host says, None where it is missing or says no."""
+    path = shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if path is None:
+        return None
+    answer = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - fixed names
+    return answer.stdout if answer.returncode == 0 or answer.stdout else None
+
+
 def package_versions(names: list[str]) -> dict[str, str]:
     """Return the versions of those packages that are installed."""
-    program = shutil.which("dpkg-query")
-    if not names or program is None:
-        return {}
-    answer = subprocess.run(  # noqa: S603 - fixed program, names from the roles
-        [program, "-W", "-f", "${db:Status-Status}\t${Package}\t${Version}\n", *names],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    rows = (line.split("\t") for line in answer.stdout.splitlines())
+    told = asked("dpkg-query", "-W", "-f", "${db:Status-Status}\t${Package}\t${Version}\n", *names) if names else None
+    rows = (line.split("\t") for line in (told or "").splitlines())
     return {name: version for status, name, version in rows if status == "installed"}
+
+
+def units(names: list[str]) -> dict[str, dict[str, bool]]:
+    """Return which units start with the host, are active, and are as their files say."""
+    properties = "--property=Id,UnitFileState,ActiveState,NeedDaemonReload"
+    blocks = (asked("systemctl", "show", properties, *names) or "").split("\n\n") if names else []
+    shown = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
+    return {
+        unit["Id"]: {
+            "enabled": unit.get("UnitFileState") == "enabled",
+            "active": unit.get("ActiveState") == "active",
+            "current": unit.get("NeedDaemonReload") == "no",
+        }
+        for unit in shown
+        if "Id" in unit
+    }
+
+
+def account(name: str) -> dict[str, str]:
+    """Return the account of a user, nothing where the host has none."""
+    try:
+        user = pwd.getpwnam(name)
+        group = grp.getgrgid(user.pw_gid).gr_name
+    except KeyError:
+        return {}
+    return {"group": group, "home": user.pw_dir, "shell": user.pw_shell}
 
 
 def time_service() -> str:
@@ -200,40 +246,33 @@ def container() -> str:
     return text_of("/run/systemd/container").strip()
 
 
-def user_exists(name: str) -> bool:
-    """Return whether the host knows the user."""
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
-
-
 def current_release() -> str:
     """Return the release that `current` points to, or nothing."""
     link = Path("/opt/voicectl/current")
     return link.readlink().name if link.is_symlink() else ""
 
 
-def survey(ports: list[int], needed_mb: dict[str, int], packages: list[str]) -> dict[str, Any]:
-    """Return everything."""
+def survey(asks: dict[str, Any]) -> dict[str, Any]:
+    """Return everything; `asks` are the module's options."""
     return {
         "os": operating_system(),
         "arch": platform.machine(),
         "kernel": platform.release(),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "python_program": sys.executable,
         "is_root": os.geteuid() == 0,
         "systemd": Path("/run/systemd/system").is_dir(),
         "container": container(),
         "cpu": {"cores": len(os.sched_getaffinity(0)), "flags": cpu_flags()},
         "memory": memory_mb(),
-        "file_systems": file_systems(needed_mb),
-        "listeners": listeners(ports),
+        "file_systems": file_systems(asks["needed_mb"]),
+        "listeners": listeners(asks["ports"]),
         "clock": {"epoch_s": time.time(), "service": time_service()},
         "gpu": gpu(),
-        "packages": package_versions(packages),
-        "user": user_exists("voicectl"),
+        "packages": package_versions(asks["packages"]),
+        "units": units(asks["units"]),
+        "files": [path for path in asks["files"] if Path(path).exists()],
+        "account": account(asks["user"]),
+        "table": bool(asks["table"]) and asked("nft", "list", "table", *asks["table"].split()) is not None,
         "release": current_release(),
     }
 
@@ -245,11 +284,14 @@ def main() -> None:
             "ports": {"type": "list", "elements": "int", "default": []},
             "needed_mb": {"type": "dict", "default": {}},
             "packages": {"type": "list", "elements": "str", "default": []},
+            "units": {"type": "list", "elements": "str", "default": []},
+            "files": {"type": "list", "elements": "path", "default": []},
+            "user": {"type": "str", "default": "root"},
+            "table": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
-    found = survey(module.params["ports"], module.params["needed_mb"], module.params["packages"])
-    module.exit_json(changed=False, ansible_facts={"voicectl_survey": found})
+    module.exit_json(changed=False, ansible_facts={"voicectl_survey": survey(module.params)})
 
 
 if __name__ == "__main__":
