@@ -106,6 +106,10 @@ def test_a_second_run_is_told_at_once_who_is_at_work(host: ReleaseHost) -> None:
     assert f"process {first.pid}" in second.document["error"]["message"]
     assert time.monotonic() - began_at < 2
     assert "activate" in host.run("status").document["locked_by"]
+    assert host.run("recover").code == 11
+    # The unit of the service requires the one that recovers: a restart within a change must not fail for it.
+    at_boot = host.run("recover", "--boot")
+    assert (at_boot.code, at_boot.document["changed"]) == (0, False)
     out, _ = first.communicate(timeout=60)
     assert json.loads(out)["state"] == "good"
 

@@ -109,6 +109,15 @@ def test_an_installation_run_again_keeps_naming_what_people_edited(host: Release
     assert (path.read_text(), host.run("verify").code) == ("server: {port: 9}\n", 12)
 
 
+def test_what_an_installation_wrote_is_no_drift_when_its_release_is_refused(host: ReleaseHost) -> None:
+    host.active("1.0.0")
+    new = host.staged("1.1.0", serial=2, crash=True)
+    with host.program.open("ab") as program:
+        program.write(b"\n")
+    assert host.run("activate", new).code == 9
+    assert (host.run("status").code, host.run("verify", "--deep").code) == (0, 0)
+
+
 def test_both_kept_releases_are_verified(host: ReleaseHost) -> None:
     old, new = host.active("1.0.0"), host.active("1.1.0", serial=2)
     _flip(host.release(old) / "venv/bin/voicectl")

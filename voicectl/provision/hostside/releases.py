@@ -82,13 +82,13 @@ class Releases:
     def activate(self, release_id: str, *, allow_downgrade: bool) -> Document:
         """Let a staged release serve, if it passes its gates. Raises RolledBack or RollbackFailed otherwise."""
         with self._locked():
-            state = self._settled()
+            # Whatever becomes of the release, what the installation wrote just before is no edit by hand.
+            state = self._accept(self._settled())
             wanted, active = self._manifest(release_id), self._active_manifest(state)
             refuse_activation(state, release_id, wanted, active, allow_downgrade=allow_downgrade)
             self._refuse_changed(state, release_id)
             self._placing.refuse_incomplete(release_id)
             if state.active == release_id and self._serves(release_id):
-                self._accept(state)
                 return {"changed": False, "release": release_id, "state": "good"}
             kind: Kind = "restart" if state.active == release_id else "activate"
             return self._answer(*self._carried_out(state, kind, release_id))
@@ -178,7 +178,6 @@ class Releases:
         self._records.note("attempt_begun", kind=kind, target=release_id, origin=state.active)
         state, steps = drive(state, self._records, self._actor, now_text)
         if state.attempt is None and _result(state) == "good":
-            state = self._accept(state)
             with contextlib.suppress(ReleaseError, OSError):
                 state, _ = prune(self._layout, self._records, state)
         return state, steps
