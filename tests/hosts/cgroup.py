@@ -54,6 +54,12 @@ class GuestGroup:
                     found.update(int(pid) for pid in file.read_text().split())
         return found
 
+    def processor_s(self) -> float:
+        """Return the processor time that the guest has used; it does not grow while others use the processors."""
+        lines = (self._unified[0] / "cpu.stat").read_text().splitlines()
+        usage = dict(line.split() for line in lines)
+        return int(usage["usage_usec"]) / 1e6
+
     def remove(self, *, timeout_s: float = 5.0) -> None:
         """Remove the groups once they are empty. Raises OSError if they are not within `timeout_s`."""
         deadline = time.monotonic() + timeout_s

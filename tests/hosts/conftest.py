@@ -43,6 +43,7 @@ class Installed:
     bundle: Path
     outcome: Outcome
     seconds_to_first_answer: float
+    guest_processor_s: float
     first_answer: Answered
     packets_left: int
     canary_packets: int
@@ -179,12 +180,12 @@ def _install(machine: Machine, shelf: Shelf, operator: Operator, image: Path) ->
     bundle, question = shelf.real(), shelf.question()
     machine.boot(default_route=True)
     files_before = frozenset(own_files(machine))
-    begun = time.monotonic()
+    begun, used_s = time.monotonic(), machine.processor_s
     with counting(machine.link) as left:
         outcome = operator.install(bundle, [machine], *OPTIONS).succeeded()
         api_key = operator.api_keys.get(machine.address)
         answer = ask(machine, question, api_key)
-        seconds = time.monotonic() - begun
+        seconds, guest_processor_s = time.monotonic() - begun, machine.processor_s - used_s
     with counting(machine.link) as canary:
         machine.ssh("timeout 2 python3 -c \"import socket; socket.getaddrinfo('canary.invalid', 1)\"", check=False)
     address = machine.address
@@ -196,6 +197,7 @@ def _install(machine: Machine, shelf: Shelf, operator: Operator, image: Path) ->
         bundle=bundle,
         outcome=outcome,
         seconds_to_first_answer=seconds,
+        guest_processor_s=guest_processor_s,
         first_answer=answer,
         packets_left=left[0],
         canary_packets=canary[0],

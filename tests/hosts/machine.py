@@ -59,6 +59,11 @@ class Machine:
         """Whether processes of the guest exist."""
         return bool(self._group.processes())
 
+    @property
+    def processor_s(self) -> float:
+        """Processor time that the guest has used since its boot, seconds."""
+        return self._group.processor_s()
+
     # --- life ---------------------------------------------------------------------------------------------------
 
     def create(self, image: Path | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -19,12 +20,13 @@ TIMEOUT_S: Final = 420.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended: exit code, its one JSON document, what it told people, and how long it took."""
+    """How a command ended: exit code, its one JSON document, what it told people, how long and how much work it was."""
 
     code: int
     document: dict[str, Any]
     told: str
     seconds: float
+    processor_s: float
 
     @property
     def error(self) -> str:
@@ -79,14 +81,14 @@ class Operator:
 
     def run(self, *arguments: str, timeout_s: float = TIMEOUT_S) -> Outcome:
         """Run one command of `voicectl` with nobody at the keyboard."""
-        begun = time.monotonic()
+        begun, used_s = time.monotonic(), _children_s()
         done = subprocess.run(
             self._command(*arguments), capture_output=True, text=True, env=self._environment(),
             stdin=subprocess.DEVNULL, timeout=timeout_s, check=False,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         document = json.loads(done.stdout) if done.stdout.strip() else {}
-        return Outcome(done.returncode, document, done.stderr, seconds)
+        return Outcome(done.returncode, document, done.stderr, seconds, _children_s() - used_s)
 
     def trust(self, machines: Iterable[Machine]) -> None:
         """Write the host keys of the guests down."""
@@ -124,3 +126,8 @@ class Operator:
             if host.get("api_key"):
                 self.api_keys[name] = host["api_key"]
         return outcome
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

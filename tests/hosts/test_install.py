@@ -24,6 +24,8 @@ EGRESS_S = float(os.environ.get("VOICECTL_HOSTS_EGRESS_S", "30"))
 def test_one_command_installs_a_service_that_answers(installed: Installed, measured: Measured) -> None:
     measured("install to the first answered call", installed.seconds_to_first_answer, "s", bar=INSTALL_BAR_S)
     measured("of which `voicectl install`", installed.outcome.seconds, "s")
+    measured("processor time of the host for it", installed.guest_processor_s, "s")
+    measured("processor time of the operator's machine for it", installed.outcome.processor_s, "s")
     assert installed.outcome.document["hosts"][installed.address]["outcome"] == "done"
     assert installed.first_answer.heard
     assert installed.first_answer.reply
@@ -62,6 +64,7 @@ def test_second_run_changes_nothing(guest: Machine, installed: Installed, measur
     main_pid = guest.read("systemctl show -P MainPID voicectl.service")
     again = installed.operator.install(installed.bundle, [guest], *OPTIONS).succeeded()
     measured("second run", again.seconds, "s", bar=SECOND_RUN_BAR_S)
+    measured("processor time of the second run: operator's machine", again.processor_s, "s")
     assert again.host(guest)["changed"] == 0
     assert guest.read("systemctl show -P MainPID voicectl.service") == main_pid
     assert again.seconds <= SECOND_RUN_BAR_S

@@ -59,6 +59,7 @@ def upgrade_s(installed: Installed, shelf: Shelf, new_module_guest: Guests) -> f
     return seconds
 
 
+@pytest.mark.campaign
 def test_power_loss_during_an_installation_is_made_good_by_running_it_again(
     new_guest: Guests, installed: Installed, shelf: Shelf, install_s: float, measured: Measured
 ) -> None:
@@ -93,6 +94,7 @@ def test_power_loss_during_an_upgrade_leaves_one_release_serving(
     measured("power losses during an upgrade, then resumed", POINTS, "runs")
 
 
+@pytest.mark.campaign
 def test_killed_installer_is_made_good_by_running_it_again(
     new_guest: Guests, installed: Installed, shelf: Shelf, install_s: float, measured: Measured
 ) -> None:
@@ -111,6 +113,7 @@ def test_killed_installer_is_made_good_by_running_it_again(
     measured("installers killed, then run again", POINTS, "runs")
 
 
+@pytest.mark.campaign
 def test_killed_upgrade_leaves_one_release_serving(
     new_guest: Guests, installed: Installed, shelf: Shelf, upgrade_s: float, measured: Measured
 ) -> None:

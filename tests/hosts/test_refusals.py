@@ -167,6 +167,7 @@ def test_altered_bundle_is_4(operator: Operator, shelf: Shelf, fresh: Machine, u
     assert own_files(fresh) == untouched
 
 
+@pytest.mark.campaign
 def test_second_command_on_the_same_host_is_11(
     new_guest: Guests, installed: Installed, shelf: Shelf, tmp_path: Path
 ) -> None:
@@ -200,10 +201,11 @@ def test_configuration_edited_by_hand_is_kept_and_named(new_guest: Guests, insta
     edited = machine.read("cat /etc/voicectl/host.yaml")
     status = installed.operator.on("status", [machine])
     assert_drift(status, "host.yaml", "ours.conf")
-    installed.operator.upgrade(shelf.changed(GOOD), [machine], *OPTIONS).succeeded()
+    again = installed.operator.install(installed.bundle, [machine], *OPTIONS)
+    assert again.code in (0, 12), again.error or again.document
     assert machine.read("cat /etc/voicectl/host.yaml") == edited
     assert "Nice=5" in machine.read("cat /etc/systemd/system/voicectl.service.d/ours.conf")
-    assert_serves_one_of(machine, {shelf.release_id(shelf.changed(GOOD))}, installed.question, installed.api_key)
+    assert_serves_one_of(machine, {shelf.release_id(installed.bundle)}, installed.question, installed.api_key)
 
 
 def assert_drift(outcome: Outcome, *names: str) -> None:
@@ -213,6 +215,7 @@ def assert_drift(outcome: Outcome, *names: str) -> None:
         assert name in str(outcome.document), outcome.document
 
 
+@pytest.mark.campaign
 def test_disk_that_fills_up_while_it_is_written_fails_and_is_made_good(
     new_guest: Guests, installed: Installed, shelf: Shelf
 ) -> None:

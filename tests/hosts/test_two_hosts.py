@@ -1,10 +1,13 @@
 """Two hosts at once, by one command: what happens to one does not happen to the other."""
 
+import pytest
+
 from tests.hosts.conftest import OPTIONS, Guests, Installed, Measured
 from tests.hosts.invariant import assert_serves_one_of
 from tests.hosts.releases import GOOD, Shelf
 
 
+@pytest.mark.campaign
 def test_two_hosts_are_installed_by_one_command(
     new_guest: Guests, installed: Installed, shelf: Shelf, measured: Measured
 ) -> None:
@@ -21,6 +24,7 @@ def test_two_hosts_are_installed_by_one_command(
     assert first != second
 
 
+@pytest.mark.campaign
 def test_host_that_is_off_does_not_hold_the_other_up(new_guest: Guests, installed: Installed, shelf: Shelf) -> None:
     on, off = new_guest(installed.image), new_guest(installed.image)
     on.boot()
@@ -30,3 +34,17 @@ def test_host_that_is_off_does_not_hold_the_other_up(new_guest: Guests, installe
     outcome = installed.operator.upgrade(newer, [on, off], *OPTIONS)
     assert outcome.code == 7, outcome.error or outcome.document
     assert outcome.host(off)["outcome"] == "unreachable"
+
+
+def test_two_hosts_are_upgraded_by_one_command(
+    new_guest: Guests, installed: Installed, shelf: Shelf, measured: Measured
+) -> None:
+    machines = [new_guest(installed.image), new_guest(installed.image)]
+    for machine in machines:
+        machine.boot()
+    newer = shelf.changed(GOOD)
+    outcome = installed.operator.upgrade(newer, machines, *OPTIONS).succeeded()
+    measured("two hosts upgraded by one command", outcome.seconds, "s")
+    for machine in machines:
+        assert outcome.host(machine)["outcome"] == "done"
+        assert_serves_one_of(machine, {shelf.release_id(newer)}, installed.question, installed.api_key)
