@@ -23,6 +23,7 @@ DONE_WORDS: Final = {
     "rollback": "rolled back",
     "uninstall": "removed",
 }
+_FAILED_WORDS: Final = {9: "rolled back by itself", 10: "rollback failed", 8: "reboot needed"}
 _ACTIVATING: Final = "activate"
 
 
@@ -49,6 +50,7 @@ def host_document(host: "HostProgress") -> dict[str, Any]:
         "phase_number": host.phase.number if host.phase else None,
         "ok": host.num_ok,
         "changed": host.num_changed,
+        "changed_tasks": list(host.changed_tasks),
         "failed": int(failure is not None),
         "exit_code": failure.exit_code if failure else 0,
         "error": None
@@ -132,7 +134,7 @@ def refuse(output: Output, error: VoicectlError, document: Mapping[str, Any]) ->
 def _outcome(command: str, host: "HostProgress", *, check: bool) -> str:
     if host.failure is not None:
         phase = f" in phase {host.phase.number} ({host.phase.name})" if host.phase and host.phase.number else ""
-        return f"{host.state}{phase}"
+        return f"{_FAILED_WORDS.get(host.failure.exit_code, host.state)}{phase}"
     if check:
         return "would change" if host.num_changed else "would stay as it is"
     return DONE_WORDS.get(command, "done") if host.num_changed else "unchanged"

@@ -73,7 +73,7 @@ class PlainView:
         if now - self._last_line_at < STILL_EVERY_S:
             return
         for host in progress.hosts.values():
-            if host.state == "running" and host.task_began_at is not None:
+            if host.state == "running" and host.task_began_at is not None and now - host.task_began_at >= STILL_EVERY_S:
                 self.line(f"{host.host}: still at “{host.task}”, {now - host.task_began_at:.0f} s")
 
     def interrupted(self) -> None:
@@ -85,6 +85,23 @@ class PlainView:
         self._last_line_at = self._clock()
         self._stream.write(text + "\n")
         self._stream.flush()
+
+
+class QuietRun:
+    """Nothing of a run that only looks, but the wish to stop."""
+
+    def __init__(self, view: "PlainView | LiveView") -> None:
+        self._view = view
+
+    def advanced(self, progress: "Progress") -> None:
+        """Say nothing."""
+
+    def ticked(self, progress: "Progress") -> None:
+        """Say nothing."""
+
+    def interrupted(self) -> None:
+        """Say that the wish to stop was heard."""
+        self._view.interrupted()
 
 
 class LiveView:

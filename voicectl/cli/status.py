@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from voicectl.cli import host_options as hosts_by
 from voicectl.cli.options import JsonOption
 from voicectl.cli.output import Output
-from voicectl.cli.run_view import run_view
+from voicectl.cli.run_view import QuietRun, run_view
 from voicectl.core.paths import state_path
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ def status_command(
     *,
     inventory: hosts_by.InventoryOption = None,
     local: hosts_by.LocalOption = False,
+    verify: Annotated[bool, typer.Option("--verify", help="First compare every byte with what was installed.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take the configuration as it is now for the wanted one.")
+    ] = False,
     user: hosts_by.UserOption = None,
     key: hosts_by.KeyOption = None,
     ssh_config: hosts_by.SshConfigOption = None,
@@ -36,7 +40,7 @@ def status_command(
     connect_timeout: hosts_by.TimeoutOption = hosts_by.DEFAULT_TIMEOUT_S,
     json: JsonOption = False,
 ) -> None:
-    """Tell what hosts serve. Changes nothing.
+    """Tell what hosts serve. Changes nothing of what they do.
 
     Ends with 0 when every host serves what was installed on it, 12 when one differs from that, 7 when one cannot
     be reached, 6 when its service is down, 3 when nothing is installed there.
@@ -61,7 +65,11 @@ def status_command(
         operation("status", selection, ssh, state_path(), changes=False) as work,
     ):
         view.looking(work.hosts)
-        result = run_playbook(work.session, playbook_path("status"), work.hosts, {}, view, run_id=work.run_id)
+        quiet = QuietRun(view)
+        if verify or accept:
+            wanted = {"voicectl_deep": verify, "voicectl_accept": accept}
+            run_playbook(work.session, playbook_path("verify"), work.hosts, wanted, quiet, run_id=work.run_id)
+        result = run_playbook(work.session, playbook_path("status"), work.hosts, {}, quiet, run_id=work.run_id)
     if result.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     statuses = [read_status(host, result.outputs.get(name, ())) for name, host in result.hosts.items()]

@@ -1,5 +1,6 @@
 """Read what a failed task says: the cause, the next step, the exit code, and the end of its log."""
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ RESUME_HINT: Final = "put that right and run the same command again; it goes on 
 
 _PASSED_THROUGH: Final = frozenset({*HOST_ERRORS, IntegrityError.exit_code, 5})
 _EMPTY_MESSAGES: Final = ("non-zero return code", "MODULE FAILURE", "One or more items failed", "Task failed")
+_NO_TRACEBACK: Final = "(traceback unavailable)"
 _HINT: Final = re.compile(r"^\s*hint:\s*(.+)$", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _ACCESS_REFUSED: Final = ("permission denied", "too many authentication failures", "no supported authentication")
 _HOST_KEY: Final = ("host key verification failed", "remote host identification has changed")
@@ -51,7 +53,10 @@ class Failure:
         kind = IntegrityError if self.exit_code == IntegrityError.exit_code else HOST_ERRORS.get(self.exit_code)
         where = f" in phase {self.phase.number} ({self.phase.name})" if self.phase and self.phase.number else ""
         task = f": {self.task}" if self.task else ""
-        return (kind or HostTaskFailed)(f"{self.host}{where}{task}: {self.message}", hint=self.hint)
+        # Long causes stand below, where the eye finds them, and line up with the words behind "error: ".
+        cause = "".join(f"\n       {line.rstrip()}" for line in self.message.splitlines())
+        text = f"{self.host}{where}{task}{cause}" if task else f"{self.host}{where}: {self.message}"
+        return (kind or HostTaskFailed)(text, hint=self.hint)
 
 
 def read_failure(event: PlayEvent, phase: Phase | None, exit_code: int | None = None) -> Failure:
@@ -162,12 +167,17 @@ def _split_hint(message: str) -> tuple[str, str | None]:
 
 
 def _log(result: Mapping[str, Any], told: Mapping[str, str]) -> tuple[str, ...]:
-    lines: list[str] = []
-    for stream in ("stdout", "stderr", "module_stdout", "module_stderr", "exception"):
-        if stream == "stdout" and told:
-            continue
-        lines += str(result.get(stream) or "").splitlines()
-    return tuple(redact(line.rstrip()) for line in lines if line.strip())[-LOG_LINES:]
+    if told:
+        # The program says its error again on stderr, behind the steps that led there.
+        steps = itertools.takewhile(lambda line: not line.startswith("error: "), _lines(result, ("stderr",)))
+        return tuple(map(redact, steps))[-LOG_LINES:]
+    streams = ("stdout", "stderr", "module_stdout", "module_stderr", "exception")
+    return tuple(redact(line) for line in _lines(result, streams) if line != _NO_TRACEBACK)[-LOG_LINES:]
+
+
+def _lines(result: Mapping[str, Any], streams: tuple[str, ...]) -> list[str]:
+    lines = [line for stream in streams for line in str(result.get(stream) or "").splitlines()]
+    return [line.rstrip() for line in lines if line.strip()]
 
 
 def _one_line(text: str) -> str:

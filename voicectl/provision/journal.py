@@ -79,4 +79,5 @@ def unfinished(events: Iterator[dict[str, Any]], addresses: Sequence[str]) -> di
                         found[address] = Unfinished(run_id, run.command, run.began_at, str(event.get("phase")))
             case "host_ended" if event.get("exit_code") == 0 and host in found and found[host].run_id == run_id:
                 del found[host]
-    return {address: run for address, run in found.items() if address in addresses}
+    # A run that did not get as far as a phase has changed nothing.
+    return {address: run for address, run in found.items() if address in addresses and run.phase is not None}

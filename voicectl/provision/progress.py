@@ -25,10 +25,15 @@ class HostProgress:
     task_began_at: float | None = None
     ended_at: float | None = None
     num_ok: int = 0
-    num_changed: int = 0
+    changed_tasks: list[str] = field(default_factory=list)
     has_key_file: bool = False
     failure: Failure | None = None
     exit_code: int | None = None
+
+    @property
+    def num_changed(self) -> int:
+        """Return how many tasks have changed something."""
+        return len(self.changed_tasks)
 
 
 @dataclass(slots=True)
@@ -96,9 +101,9 @@ class Progress:
         if event.skipped:
             return
         host.num_ok += 1
-        host.num_changed += event.changed
-        if event.changed and event.task is not None and event.task.endswith(KEY_FILE_TASK):
-            host.has_key_file = True
+        if event.changed:
+            host.changed_tasks.append(event.task or "")
+            host.has_key_file = host.has_key_file or host.changed_tasks[-1].endswith(KEY_FILE_TASK)
         facts = event.result.get("ansible_facts")
         code = facts.get(EXIT_CODE_FACT) if isinstance(facts, dict) else None
         if code is not None:

@@ -103,5 +103,12 @@ def test_secrets_are_taken_out_of_message_and_log() -> None:
     assert "abcdefghijklmnop" not in "".join(failure.log)
 
 
-def test_error_names_host_phase_and_task() -> None:
-    assert failed(msg="no").as_error().message == "gw1 in phase 4 (place the release): Do it: no"
+def test_error_names_host_phase_and_task_and_puts_the_cause_below() -> None:
+    message = failed(msg="one\ntwo").as_error().message
+    assert message == "gw1 in phase 4 (place the release): Do it\n       one\n       two"
+
+
+def test_log_of_the_release_program_ends_before_it_repeats_its_error() -> None:
+    told = json.dumps({"error": {"message": "no", "hint": "h"}})
+    failure = failed(cmd=PROGRAM, rc=9, stdout=told, stderr="golden call …\nswitch …\nerror: no\nhint:  h\n")
+    assert failure.log == ("golden call …", "switch …")

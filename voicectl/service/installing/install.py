@@ -112,7 +112,7 @@ def install(
     program = work.folder / PROGRAM_NAME
     write_program(program)
     hosts, secrets = _with_first_keys(_with_recorded_settings(work.hosts, looks, profile))
-    unpacking = extracted(bundle, cache, lambda done, total: listener.working("unpacking the bundle", done, total))
+    unpacking = extracted(bundle, cache, lambda done, total: listener.working("laying out the bundle", done, total))
     with unpacking as folder:
         result = run_playbook(
             work.session,
