@@ -1,5 +1,6 @@
 """Run one playbook that changes hosts, from the command line: what `rollback` and `uninstall` have in common."""
 
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from voicectl.cli.output import Output
 from voicectl.cli.run_result import end_with, print_run, run_document, tell_failures, tell_interruption
 from voicectl.cli.run_view import run_view
-from voicectl.core.paths import state_path
+from voicectl.core.paths import cache_path, state_path
 
 if TYPE_CHECKING:
     from voicectl.provision.operation import Selection
@@ -50,6 +51,10 @@ def change_hosts(
         if command == "uninstall" and result.exit_code == 0:
             # Ansible's own folder on the host; whether it goes does not matter to the outcome.
             work.session.play(own_play("tidy"), work.hosts, {}, on_event=lambda _event: None)
+            if selection.local and variables.get("voicectl_purge"):
+                from voicectl.service.installing.bundles import FOLDER
+
+                shutil.rmtree(cache_path() / FOLDER, ignore_errors=True)
     tell_failures(result)
     output.result(run_document(command, result), lambda console: print_run(console, command, result))
     if result.interrupted:
