@@ -102,10 +102,21 @@ def shelf() -> Shelf:
     return Shelf()
 
 
+_FIGURES: list[dict[str, Any]] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for figure in _FIGURES:
+        # A busy machine is no failure; who reads the figures judges them.
+        value = "none" if figure["value"] is None else f"{figure['value']:.4g}"
+        bar = "" if figure["bar"] is None else f"   (bar: {figure['bar']:g})"
+        terminalreporter.write_line(f"measured: {figure['what']}: {value} {figure['unit']}{bar}")
+
+
 @pytest.fixture(scope="session")
 def measured() -> Iterator[Measured]:
     """Return a function that notes a figure; all are printed at the end and kept in the cache."""
-    figures: list[dict[str, Any]] = []
+    figures = _FIGURES
 
     def note(what: str, value: float | None, unit: str, *, bar: float | None = None) -> None:
         figures.append({"what": what, "value": value, "unit": unit, "bar": bar})

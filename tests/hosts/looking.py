@@ -1,6 +1,7 @@
 """What can be seen of voicectl on a guest, by means that are not voicectl's own where there are any."""
 
 import json
+import re
 import time
 from typing import Any, Final
 
@@ -8,8 +9,21 @@ from tests.hosts.machine import Machine
 
 READY_TIMEOUT_S: Final = 120.0
 _POLL_S: Final = 0.3
-_CHANGING: Final = ("/proc", "/sys", "/run", "/dev", "/tmp", "/var/tmp", "/var/log", "/var/lib/dpkg", "/var/cache")
+_CHANGING: Final = (
+    "/proc",
+    "/sys",
+    "/run",
+    "/dev",
+    "/tmp",
+    "/var/tmp",
+    "/var/log",
+    "/var/lib/dpkg",
+    "/var/lib/apt",
+    "/var/cache",
+)
 """Folders of the kernel, of logs and of the package manager."""
+_ENABLED_BY_PACKAGES: Final = "/var/lib/systemd/deb-systemd-helper-enabled/"
+_OVERALL: Final = re.compile(r"Overall exposure level for \S+: ([0-9.]+)")
 _CHANGED_BY_SYSTEM: Final = frozenset({"/etc/ld.so.cache", "/var/lib/systemd/random-seed"})
 
 
@@ -56,8 +70,8 @@ def release_program(machine: Machine, *arguments: str) -> tuple[int, dict[str, A
 def exposure(machine: Machine, unit: str = "voicectl.service") -> float:
     """Return the exposure of a unit as the guest's own systemd scores it; lower is better."""
     lines = machine.ssh(f"systemd-analyze security --no-pager {unit}", check=False).stdout.splitlines()
-    line = next(line for line in lines if "Overall exposure level" in line)
-    return float(line.rpartition(":")[2].split()[0])
+    overall = next(found for line in lines if (found := _OVERALL.search(line)))
+    return float(overall[1])
 
 
 def own_files(machine: Machine) -> set[str]:
@@ -67,7 +81,9 @@ def own_files(machine: Machine) -> set[str]:
     owned = set(machine.read("cat /var/lib/dpkg/info/*.list").splitlines())
     # Debian keeps programs below /usr and lists some of them by their old names.
     owned |= {f"/usr{path}" for path in owned}
-    return {path for path in found - owned - _CHANGED_BY_SYSTEM if "/__pycache__" not in path}
+    ours = found - owned - _CHANGED_BY_SYSTEM
+    # Which units Debian's packages have enabled is the package manager's own note.
+    return {path for path in ours if "/__pycache__" not in path and not path.startswith(_ENABLED_BY_PACKAGES)}
 
 
 def packages(machine: Machine) -> set[str]:

@@ -183,7 +183,7 @@ class Machine:
         return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
     def ssh(
-        self, script: str, *, check: bool = True, timeout_s: float = 60.0, user: str = "root"
+        self, script: str, *, check: bool = True, timeout_s: float = 120.0, user: str = "root"
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell script in the guest. Raises CommandFailed for an exit other than 0, unless `check` is off."""
         command = ["ssh", *self.ssh_options(), f"{user}@{self.address}", script]

@@ -29,7 +29,6 @@ def test_one_command_installs_a_service_that_answers(installed: Installed, measu
     assert installed.outcome.document["hosts"][installed.address]["outcome"] == "done"
     assert installed.first_answer.heard
     assert installed.first_answer.reply
-    assert installed.seconds_to_first_answer <= INSTALL_BAR_S
 
 
 def test_nothing_left_the_host_during_the_installation(installed: Installed, measured: Measured) -> None:
@@ -67,7 +66,6 @@ def test_second_run_changes_nothing(guest: Machine, installed: Installed, measur
     measured("processor time of the second run: operator's machine", again.processor_s, "s")
     assert again.host(guest)["changed"] == 0
     assert guest.read("systemctl show -P MainPID voicectl.service") == main_pid
-    assert again.seconds <= SECOND_RUN_BAR_S
 
 
 def test_unit_is_confined_and_watched(guest: Machine, measured: Measured) -> None:

@@ -111,7 +111,6 @@ def test_rollback_brings_the_release_before_back(
     measured("rollback, command to its golden call", time.monotonic() - begun, "s", bar=ROLLBACK_BAR_S)
     assert ask(guest, installed.question, installed.api_key).reply
     measured("rollback, command to a call from outside", time.monotonic() - begun, "s")
-    assert time.monotonic() - begun <= ROLLBACK_BAR_S + 10
     assert_serves_one_of(guest, {old}, installed.question, installed.api_key)
     forward = installed.operator.on("rollback", [guest], "--to", new)
     assert forward.code == 0, forward.error
