@@ -87,7 +87,8 @@ def print_run(console: "Console", command: str, result: RunResult, *, check: boo
     table.add_column("result", overflow="fold")
     table.add_column("changed", justify="right", no_wrap=True)
     for name, host in result.hosts.items():
-        table.add_row(name, _outcome(command, host, check=check), str(host.num_changed))
+        outcome = _outcome(command, host, check=check, stopped=result.interrupted)
+        table.add_row(name, outcome, str(host.num_changed))
     console.print(table)
     console.print(f"{result.seconds:.0f} s")
 
@@ -131,10 +132,10 @@ def refuse(output: Output, error: VoicectlError, document: Mapping[str, Any]) ->
     raise typer.Exit(error.exit_code)
 
 
-def _outcome(command: str, host: "HostProgress", *, check: bool) -> str:
+def _outcome(command: str, host: "HostProgress", *, check: bool, stopped: bool) -> str:
     if host.failure is not None:
         phase = f" in phase {host.phase.number} ({host.phase.name})" if host.phase and host.phase.number else ""
-        return f"{_FAILED_WORDS.get(host.failure.exit_code, host.state)}{phase}"
+        return f"{'stopped' if stopped else _FAILED_WORDS.get(host.failure.exit_code, host.state)}{phase}"
     if check:
         return "would change" if host.num_changed else "would stay as it is"
     return DONE_WORDS.get(command, "done") if host.num_changed else "unchanged"
