@@ -9,7 +9,7 @@ import signal
 import struct
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +35,7 @@ class Machine:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r}: a guest's name is 2 to 12 of a-z, 0-9 and -")
         self.name = name
-        self.folder = cache_folder() / "guests" / name
+        self.folder = guests_folder() / name
         self.root = self.folder / "root"
         self.key = self.folder / "id_ed25519"
         self.known_hosts = self.folder / "known_hosts"
@@ -161,8 +161,8 @@ class Machine:
         self._unmount()
         release_link(self.link)
         shutil.rmtree(self.folder, ignore_errors=True)
-        for leftover in (Path("/run/systemd/nspawn/propagate") / self.name,):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(Path("/run/systemd/nspawn/propagate") / self.name, ignore_errors=True)
+        unshare_guests_folder()
 
     # --- talking to it ------------------------------------------------------------------------------------------
 
@@ -205,6 +205,7 @@ class Machine:
     # --- parts --------------------------------------------------------------------------------------------------
 
     def _mount(self) -> None:
+        share_guests_folder()
         if not self.root.is_mount():
             run("mount", "-o", "loop", str(self._disk), str(self.root))
 
@@ -286,7 +287,43 @@ def operator_key() -> Path:
     return key
 
 
+def guests_folder() -> Path:
+    """Return the folder of all guests."""
+    return cache_folder() / "guests"
+
+
+def share_guests_folder() -> None:
+    """Let an unmount be one in the namespaces of all guests, too.
+
+    Each guest starts with a copy of the mounts there are. Where these are private, another guest's disk would stay
+    mounted in its copy: after a loss of power the next boot would find the dead file system instead of the disk.
+    """
+    folder = guests_folder()
+    with _guests_locked():
+        mounted = Path("/proc/self/mounts").read_text()
+        if not folder.is_mount() and f" {folder}/" not in mounted:
+            folder.mkdir(parents=True, exist_ok=True)
+            run("mount", "--bind", str(folder), str(folder))
+            run("mount", "--make-shared", str(folder))
+
+
+def unshare_guests_folder() -> None:
+    """Undo `share_guests_folder` once there is no guest."""
+    folder = guests_folder()
+    with _guests_locked():
+        if folder.is_mount() and not any(folder.iterdir()):
+            run("umount", str(folder))
+
+
+@contextlib.contextmanager
+def _guests_locked() -> Iterator[None]:
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "guests.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def existing() -> list[Machine]:
     """Return the guests that exist on this test host, running or not."""
-    folder = cache_folder() / "guests"
+    folder = guests_folder()
     return [Machine(path.name) for path in sorted(folder.iterdir())] if folder.is_dir() else []

@@ -1,20 +1,20 @@
 """What the other tests rest on: guests are cut off, lose power like real machines, and leave nothing behind."""
 
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.hosts.conftest import Guests
 from tests.hosts.link import counting
 from tests.hosts.machine import Machine
 
 
 @pytest.fixture(scope="module")
-def guest(new_module_guest: Callable[[], Machine]) -> Iterator[Machine]:
+def guest(new_module_guest: Guests) -> Machine:
     machine = new_module_guest()
     machine.boot(default_route=True)
-    yield machine
+    return machine
 
 
 def test_guest_is_a_whole_debian_12_with_nothing_of_ours(guest: Machine) -> None:
@@ -24,7 +24,7 @@ def test_guest_is_a_whole_debian_12_with_nothing_of_ours(guest: Machine) -> None
     assert guest.ssh("command -v nft ansible pip", check=False).returncode != 0
 
 
-def test_guest_without_a_route_reaches_nothing(new_guest: Callable[[], Machine]) -> None:
+def test_guest_without_a_route_reaches_nothing(new_guest: Guests) -> None:
     machine = new_guest()
     machine.boot()
     routes = machine.read("ip route").splitlines()
@@ -68,7 +68,7 @@ def test_services_of_a_guest_are_really_confined(guest: Machine) -> None:
     assert "timed out" in denied.stderr
 
 
-def test_power_loss_keeps_what_was_flushed_and_nothing_else(new_guest: Callable[[], Machine]) -> None:
+def test_power_loss_keeps_what_was_flushed_and_nothing_else(new_guest: Guests) -> None:
     machine = new_guest()
     machine.boot()
     machine.ssh("sync; echo flushed > /root/kept; sync /root/kept /root; echo written > /root/lost")
@@ -80,7 +80,19 @@ def test_power_loss_keeps_what_was_flushed_and_nothing_else(new_guest: Callable[
     assert machine.ssh("cat /root/lost", check=False).stdout == ""
 
 
-def test_shutdown_keeps_everything(new_guest: Callable[[], Machine]) -> None:
+def test_power_loss_of_one_guest_is_none_of_another(new_guest: Guests) -> None:
+    first, second = new_guest(), new_guest()
+    first.boot()
+    second.boot()
+    for script in ("echo flushed > /root/kept; sync", "test $(cat /root/kept) = flushed"):
+        first.ssh(script)
+        first.lose_power()
+        first.boot()
+    assert first.read("cat /root/kept") == "flushed"
+    assert second.read("systemctl is-system-running") == "running"
+
+
+def test_shutdown_keeps_everything(new_guest: Guests) -> None:
     machine = new_guest()
     machine.boot()
     machine.ssh("echo written > /root/kept")
@@ -90,7 +102,7 @@ def test_shutdown_keeps_everything(new_guest: Callable[[], Machine]) -> None:
     assert machine.read("cat /root/kept") == "written"
 
 
-def test_destroyed_guest_leaves_nothing(new_guest: Callable[[], Machine]) -> None:
+def test_destroyed_guest_leaves_nothing(new_guest: Guests) -> None:
     machine = new_guest()
     machine.boot()
     device, folder = machine.link.device, machine.folder
