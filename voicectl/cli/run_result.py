@@ -9,6 +9,7 @@ import typer
 from voicectl.cli.output import Output, report_error
 from voicectl.core.errors import VoicectlError
 from voicectl.provision.errors import worst
+from voicectl.provision.failure import RESUME_HINT
 from voicectl.provision.runs import EXIT_INTERRUPTED, RunResult
 
 if TYPE_CHECKING:
@@ -25,11 +26,18 @@ DONE_WORDS: Final = {
 }
 _FAILED_WORDS: Final = {9: "rolled back by itself", 10: "rollback failed", 8: "reboot needed"}
 _ACTIVATING: Final = "activate"
+_INTERRUPTED: Final = {
+    "type": "Interrupted",
+    "message": "stopped before its end",
+    "hint": RESUME_HINT,
+    "exit_code": EXIT_INTERRUPTED,
+}
 
 
 def run_document(command: str, result: RunResult, **more: Any) -> dict[str, Any]:
     """Return the document of a run; `more` goes on top."""
     error = run_error(result)
+    told = None if error is None else error_document(error)
     return {
         "command": command,
         "run_id": result.run_id,
@@ -37,7 +45,7 @@ def run_document(command: str, result: RunResult, **more: Any) -> dict[str, Any]
         "hosts": {name: host_document(host) for name, host in result.hosts.items()},
         "seconds": round(result.seconds, 1),
         "interrupted": result.interrupted,
-        "error": None if error is None else error_document(error),
+        "error": _INTERRUPTED if result.interrupted else told,
     }
 
 
