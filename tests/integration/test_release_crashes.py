@@ -15,7 +15,7 @@ from tests.fakes.release_host import ReleaseHost
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
-NUM_KILLS = int(os.environ.get("VOICECTL_KILLS", "30"))
+NUM_KILLS = int(os.environ.get("VOICECTL_KILLS", "10"))
 LONGEST_S = 2.2
 """A little longer than a whole activation on a quiet machine."""
 
