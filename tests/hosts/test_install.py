@@ -41,7 +41,7 @@ def test_nothing_left_the_host_during_the_installation(installed: Installed, mea
 def test_service_comes_up_with_the_host(guest: Machine, installed: Installed) -> None:
     wait_until_ready(guest)
     assert guest.read("systemctl is-enabled voicectl.service") == "enabled"
-    assert guest.read("systemctl is-system-running") == "running"
+    assert guest.read("systemctl is-system-running --wait") == "running"
 
 
 def test_call_over_the_network_is_answered(guest: Machine, installed: Installed, measured: Measured) -> None:

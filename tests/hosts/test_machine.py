@@ -18,7 +18,7 @@ def guest(new_module_guest: Guests) -> Machine:
 
 
 def test_guest_is_a_whole_debian_12_with_nothing_of_ours(guest: Machine) -> None:
-    assert guest.read("systemctl is-system-running") == "running"
+    assert guest.read("systemctl is-system-running --wait") == "running"
     assert 'VERSION_ID="12"' in guest.read("cat /etc/os-release")
     assert guest.read("ls -d /opt/voicectl /etc/voicectl /var/lib/voicectl 2>/dev/null || true") == ""
     assert guest.ssh("command -v nft ansible pip", check=False).returncode != 0
@@ -89,7 +89,7 @@ def test_power_loss_of_one_guest_is_none_of_another(new_guest: Guests) -> None:
         first.lose_power()
         first.boot()
     assert first.read("cat /root/kept") == "flushed"
-    assert second.read("systemctl is-system-running") == "running"
+    assert second.read("systemctl is-system-running --wait") == "running"
 
 
 def test_shutdown_keeps_everything(new_guest: Guests) -> None:
