@@ -1,10 +1,12 @@
 """One archive of what support needs: texts of every host and of the operator's machine, each without its secrets."""
 
+import base64
 import io
 import json
 import os
 import tarfile
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -90,7 +92,8 @@ def _texts_of(script: Path, told: str | None) -> dict[str, str]:
     if script == COLLECTOR:
         return {FACTS_NAME: told + "\n"}
     try:
-        texts = json.loads(told[told.find("{") :])
-    except ValueError:
-        return {"unreadable.txt": told}
+        # A greeting of the login shell may stand before it.
+        texts = json.loads(zlib.decompress(base64.b64decode(told.strip().rpartition("\n")[2])))
+    except (ValueError, zlib.error):
+        return {"unreadable.txt": told or "The host answered without a word.\n"}
     return {str(name): str(text) for name, text in texts.items()}

@@ -9,7 +9,7 @@ import pytest
 from voicectl.core.errors import ConfigError
 from voicectl.provision.journal import Journal
 from voicectl.provision.probe import support
-from voicectl.provision.supportbundle import operator_texts, write_archive
+from voicectl.provision.supportbundle import COLLECTORS, _texts_of, operator_texts, write_archive
 
 SECRET = "s3cr3tV4lue_xyz-123"
 
@@ -55,6 +55,20 @@ def test_collector_reads_neither_keys_nor_conversations() -> None:
     words = [word for command in support.COMMANDS.values() for word in command] + list(support.FILES.values())
     assert not any("keys.json" in word or "gate.key" in word or ".db" in word for word in words)
     assert not any("checkpoints" in folder or "webhooks" in folder for folder in support.FOLDERS)
+
+
+def test_texts_of_a_host_come_compressed_and_behind_a_greeting(capsys: pytest.CaptureFixture[str]) -> None:
+    support.main()
+    told = "Welcome!\n" + capsys.readouterr().out
+    texts = _texts_of(COLLECTORS[0], told)
+    assert set(texts) == {*support.COMMANDS, *support.FILES, "files.txt"}
+    assert "PRETTY_NAME" in texts["os-release.txt"]
+
+
+def test_answer_that_is_none_is_kept_as_it_is() -> None:
+    assert _texts_of(COLLECTORS[0], "Killed") == {"unreadable.txt": "Killed"}
+    assert set(_texts_of(COLLECTORS[0], "")) == {"unreadable.txt"}
+    assert set(_texts_of(COLLECTORS[0], None)) == {"unreachable.txt"}
 
 
 def test_long_text_loses_its_beginning() -> None:

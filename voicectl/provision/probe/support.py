@@ -1,12 +1,14 @@
-"""Print what support needs to know of this host as one JSON document of texts. Reads no key and no conversation."""
+"""Print what support needs to know of this host: texts by name, compressed. Reads no key and no conversation."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 COMMANDS = {
@@ -103,7 +105,8 @@ def main() -> None:
     texts = {name: output_of(words) for name, words in COMMANDS.items()}
     texts.update({name: file_text(path) for name, path in FILES.items()})
     texts["files.txt"] = listing()
-    sys.stdout.write(json.dumps(texts) + "\n")
+    # A log of megabytes is a hundredth of that when it is compressed, and results of tasks had better be small.
+    sys.stdout.write(base64.b64encode(zlib.compress(json.dumps(texts).encode(), 9)).decode() + "\n")
 
 
 if __name__ == "__main__":
