@@ -12,7 +12,7 @@ from tests.hosts.invariant import assert_serves_one_of
 from tests.hosts.looking import active_release, own_files
 from tests.hosts.machine import Machine, operator_key
 from tests.hosts.operator import PORT, Operator, Outcome
-from tests.hosts.releases import GOOD, OTHER_ARCH, OTHER_PROCESSOR, OTHER_SYSTEM, Shelf
+from tests.hosts.releases import GOOD, OTHER_ARCH, OTHER_PROCESSOR, OTHER_SYSTEM, Change, Shelf
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +117,15 @@ def test_clock_that_is_years_off_is_3(operator: Operator, shelf: Shelf, new_gues
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [(OTHER_ARCH, "aarch64"), (OTHER_SYSTEM, "debian"), (OTHER_PROCESSOR, "no_such_flag")],
-    ids=["architecture", "system", "processor"],
+    [
+        pytest.param(OTHER_ARCH, "aarch64", id="architecture"),
+        pytest.param(OTHER_SYSTEM, "debian", id="system", marks=pytest.mark.campaign),
+        pytest.param(OTHER_PROCESSOR, "no_such_flag", id="processor", marks=pytest.mark.campaign),
+    ],
 )
 def test_bundle_for_another_kind_of_host_is_3(
-    operator: Operator, shelf: Shelf, fresh: Machine, untouched: set[str], change: object, word: str
+    operator: Operator, shelf: Shelf, fresh: Machine, untouched: set[str], change: Change, word: str
 ) -> None:
-    from tests.hosts.releases import Change
-
-    assert isinstance(change, Change)
     assert_refused(operator.install(shelf.changed(change), [fresh], *OPTIONS), 3, word)
     assert own_files(fresh) == untouched
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.hosts.conftest import Guests, Installed
+from tests.hosts.calls import ask
+from tests.hosts.conftest import OPTIONS, Guests, Installed
 from tests.hosts.looking import accounts, is_ready, leftovers, own_files, packages
 from tests.hosts.machine import Machine
 
@@ -37,10 +38,8 @@ def test_uninstall_leaves_nothing_but_data(booted: Machine, installed: Installed
     assert again.host(booted)["changed"] == 0
 
 
+@pytest.mark.campaign
 def test_host_can_be_installed_again_with_its_keys(booted: Machine, installed: Installed) -> None:
-    from tests.hosts.calls import ask
-    from tests.hosts.conftest import OPTIONS
-
     installed.operator.on("uninstall", [booted]).succeeded()
     installed.operator.install(installed.bundle, [booted], *OPTIONS).succeeded()
     assert ask(booted, installed.question, installed.api_key).reply
