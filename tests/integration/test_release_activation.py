@@ -201,7 +201,7 @@ def test_a_prepared_release_is_known_or_cleared_away(host: ReleaseHost) -> None:
     assert (host.release(known).exists(), host.release(half).exists()) == (True, False)
 
 
-def test_pruning_removes_weights_that_only_the_removed_release_named(host: ReleaseHost) -> None:
+def test_pruning_keeps_weights_that_a_kept_release_names(host: ReleaseHost) -> None:
     from tests.fakes.release_host import BLOB_SHA256
 
     blob = host.root / "var/lib/voicectl/blobs/sha256" / BLOB_SHA256[:2] / BLOB_SHA256
