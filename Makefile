@@ -8,7 +8,7 @@ WHEELS := $(CACHE)/wheels
 MODELS ?= faster-whisper-base
 QUESTION ?= What is the capital of France?
 
-.PHONY: help install dev models demo check format test test-unit test-integration test-e2e bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-faults soak fuzz lock clean
+.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-faults soak fuzz lock clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ test-integration: $(VENV)/.dev  ## Real sockets and processes, no models
 
 test-e2e: $(VENV)/.dev models  ## The real models of profile cpu
 	$(BIN)/pytest tests/e2e
+
+test-hosts: $(VENV)/.dev models  ## Install, upgrade and break booted Debian machines (needs root and systemd-nspawn)
+	$(BIN)/pytest tests/hosts
+
+test-hosts-long: $(VENV)/.dev models  ## The same at 30 random moments each, and an hour of watching what leaves
+	VOICECTL_HOSTS_CAMPAIGN=1 VOICECTL_HOSTS_POINTS=30 VOICECTL_HOSTS_EGRESS_S=3600 $(BIN)/pytest tests/hosts
 
 bench-turn: $(VENV)/.dev models  ## Measure the latency of turns over recorded speech (SPEECH=folder)
 	$(BIN)/python scripts/bench_turn.py $(if $(SPEECH),--speech $(SPEECH))

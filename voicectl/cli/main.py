@@ -32,7 +32,15 @@ COMMANDS: Final[dict[str, Entry]] = {
     "transcribe": Entry("voicectl.cli.oneshot", "transcribe_app", "Print the words of an audio file."),
     "serve": Entry("voicectl.cli.serve", "app", "Answer calls at /v1/realtime until stopped."),
     "keys": Entry("voicectl.cli.keys", "app", "Make, list and revoke the gateway's API keys."),
+    "bundle": Entry("voicectl.cli.bundle", "app", "Build, sign and check the file that installs hosts."),
     "models": Entry("voicectl.cli.models", "app", "Fetch, verify and list the pinned models."),
+    "install": Entry("voicectl.cli.install", "app", "Install a bundle on hosts without a network."),
+    "upgrade": Entry("voicectl.cli.upgrade", "app", "Bring a newer release to hosts that have one."),
+    "rollback": Entry("voicectl.cli.rollback", "app", "Go back to the release before, or to another one."),
+    "status": Entry("voicectl.cli.status", "app", "Tell what hosts serve, and whether they are as installed."),
+    "doctor": Entry("voicectl.cli.doctor", "app", "Check whether this machine, or hosts, are fit."),
+    "uninstall": Entry("voicectl.cli.uninstall", "app", "Remove voicectl from hosts; keeps data unless --purge."),
+    "support-bundle": Entry("voicectl.cli.support_bundle", "app", "Collect what support needs, without secrets."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
 

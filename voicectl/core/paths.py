@@ -30,6 +30,14 @@ def cache_path() -> Path:
     return _folder("cache", "/var/cache/voicectl", platformdirs.user_cache_path)
 
 
+def state_path() -> Path:
+    """Return the folder of what an operator did to hosts: journal, locks, runs that failed.
+
+    For root it lies beside that of the service, so that the record of removing voicectl here outlives it.
+    """
+    return _folder("operator", "/var/lib/voicectl-operator", platformdirs.user_state_path)
+
+
 def _folder(below_home: str, for_root: str, for_user: Callable[[str], Path]) -> Path:
     home = os.environ.get(HOME_VARIABLE)
     if home:

@@ -1,0 +1,64 @@
+"""`voicectl install`: from a bundle and hosts without anything to hosts that answer calls."""
+
+import typer
+
+from voicectl.cli import host_options as hosts_by
+from voicectl.cli import releasing as given
+from voicectl.cli.options import JsonOption
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+
+@app.command("install", epilog="Example: voicectl install --bundle voicectl.vcb --allow-from 10.20.0.0/16 root@gw1")
+def install_command(
+    hosts: hosts_by.HostsArgument = None,
+    *,
+    bundle: given.BundleOption = None,
+    inventory: hosts_by.InventoryOption = None,
+    local: hosts_by.LocalOption = False,
+    profile: given.ProfileNameOption = None,
+    allow_from: given.AllowFromOption = None,
+    bind: given.BindOption = None,
+    port: given.PortOption = None,
+    settings: given.SettingsOption = None,
+    check: given.CheckOption = False,
+    allowed_signers: given.SignersOption = None,
+    allow_unsigned: given.UnsignedOption = False,
+    allow_downgrade: given.DowngradeOption = False,
+    user: hosts_by.UserOption = None,
+    key: hosts_by.KeyOption = None,
+    ssh_config: hosts_by.SshConfigOption = None,
+    known_hosts: hosts_by.KnownHostsOption = None,
+    become_password_file: hosts_by.BecomePasswordOption = None,
+    connect_timeout: hosts_by.TimeoutOption = hosts_by.DEFAULT_TIMEOUT_S,
+    json: JsonOption = False,
+) -> None:
+    """Install a bundle on hosts, without any network but the one to them. Nothing is asked.
+
+    First every host is looked at, and nothing is changed unless all are fit. A run that was broken off goes on
+    with the same command; on a host that is as it should be, nothing changes. A release goes into service only
+    after it has answered a call on that host; if it does not, the one before serves on.
+    """
+    given.bring_release(
+        "install",
+        bundle,
+        allowed_signers,
+        hosts_by.selection_of(hosts, inventory, local),
+        hosts_by.ssh_of(
+            user=user,
+            key=key,
+            config=ssh_config,
+            known_hosts=known_hosts,
+            become_password_file=become_password_file,
+            timeout_s=connect_timeout,
+        ),
+        json=json,
+        profile=profile,
+        allow_from=hosts_by.networks(allow_from),
+        bind_host=hosts_by.address(bind),
+        port=port,
+        settings=given.settings_of(settings),
+        check=check,
+        allow_unsigned=allow_unsigned,
+        allow_downgrade=allow_downgrade,
+    )
