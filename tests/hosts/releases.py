@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from voicectl.weights.bundle.verify import extract, verify_bundle
 from voicectl.weights.bundle.write import Placed, listed, sign_bundle, write_bundle
 
 PROFILE: Final = "cpu"
+KEPT_S: Final = 86_400
+"""How long bundles of other sources are kept."""
 SERIAL: Final = 1000
 """Of the real release; others count from here."""
 _SOURCES: Final = ("voicectl", "playbooks", "profiles", "cmake", "models.lock", "pyproject.toml", "requirements*.lock")
@@ -119,6 +122,10 @@ class Shelf:
     def __init__(self) -> None:
         self._folder = cache_folder() / "bundles" / _sources_digest()
         self._folder.mkdir(parents=True, exist_ok=True)
+        for other in self._folder.parent.iterdir():
+            # Bundles of other sources: half a gigabyte each.
+            if other.is_dir() and other != self._folder and time.time() - other.stat().st_mtime > KEPT_S:
+                shutil.rmtree(other)
         self.signing_key = self._key("signer")
         self.other_key = self._key("stranger")
         self.allowed_signers = self._folder.parent / "allowed_signers"
