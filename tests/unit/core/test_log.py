@@ -44,13 +44,13 @@ def test_events_for_people_go_to_stderr_without_colours(capsys: pytest.CaptureFi
 
 def test_warnings_of_libraries_join_in(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(json=True, level="info")
-    logging.getLogger("some.library").warning("slow %s", "disk")
-    logging.getLogger("some.library").info("chatter")
-    logging.getLogger("some.library").warning("broken %d", "format")
+    logging.getLogger("some.package").warning("slow %s", "disk")
+    logging.getLogger("some.package").info("chatter")
+    logging.getLogger("some.package").warning("broken %d", "format")
     entries = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(entry["library"], entry["message"]) for entry in entries] == [
-        ("some.library", "slow disk"),
-        ("some.library", "broken %d"),
+        ("some.package", "slow disk"),
+        ("some.package", "broken %d"),
     ]
 
 
