@@ -26,7 +26,7 @@ from speech_clips import SPEECH, clean_utterances, machine
 from voicectl.bench.call_record import RATE_HZ
 from voicectl.bench.caller import Caller, connect
 from voicectl.bench.faults import Impact, Kill, impacts
-from voicectl.bench.load import LoadShape, Utterance, lost, refused, run_calls
+from voicectl.bench.load import CallOutcome, LoadShape, Utterance, lost, refused, run_calls
 from voicectl.bench.load_report import quantiles, shown
 from voicectl.bench.usage import busiest, family
 from voicectl.cli.private_gateway import private_gateway
@@ -84,28 +84,42 @@ async def kill_workers(url: str, options: argparse.Namespace) -> list[Kill]:
     return kills
 
 
+async def one_line(
+    url: str, shape: LoadShape, utterances: list[Utterance], number: int, stopping: asyncio.Event
+) -> CallOutcome:
+    """Call again and again, so that a call is live and none grows for ever; return all of them as one.
+
+    Each line begins elsewhere in the list of utterances. A call that fails is the last.
+    """
+    start = number % len(utterances)
+    own = [*utterances[start:], *utterances[:start]]
+    whole = CallOutcome(number)
+    await asyncio.sleep(number * shape.stagger_s)
+    while not stopping.is_set() and whole.failure is None:
+        for outcome in await run_calls(url, shape, own, stopping=stopping):
+            whole.connected, whole.failure = outcome.connected, outcome.failure
+            whole.turns += outcome.turns
+            whole.errors += outcome.errors
+    return whole
+
+
 async def fault_workers(options: argparse.Namespace, utterances: list[Utterance]) -> dict[str, Any]:
     """Kill workers under live calls and return what came of it."""
     settings = (f"server.max_sessions={options.calls}", "llm.max_reply_tokens=25", *options.set)
-    shape = LoadShape(
-        options.calls,
-        num_turns=10_000,
-        stagger_s=0.7,
-        pause_s=options.pause,
-        pause_spread_s=options.spread,
-        unanswered_s=10.0,
-    )
+    shape = LoadShape(1, options.turns, pause_s=options.pause, pause_spread_s=options.spread, unanswered_s=10.0)
     async with private_gateway("cpu", settings) as gateway:
         url = await gateway.url()
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(run_calls(url, shape, utterances, stopping=stopping))
+            lines = [
+                group.create_task(one_line(url, shape, utterances, number, stopping)) for number in range(options.calls)
+            ]
             await asyncio.sleep(options.calls * shape.stagger_s + 3.0)
             kills = await kill_workers(url, options)
             # The last kill needs a next turn as well.
             await asyncio.sleep(12.0)
             stopping.set()
-        outcomes = running.result()
+        outcomes = [line.result() for line in lines]
     found = impacts(kills, outcomes)
     for line in worker_lines(kills, found, options.workers):
         sys.stdout.write(line + "\n")
@@ -252,7 +266,7 @@ def main() -> None:
     parser.add_argument("--shortest", type=float, default=6.0, help="least seconds between two kills")
     parser.add_argument("--longest", type=float, default=10.0, help="most seconds between two kills")
     parser.add_argument("--gateway", action="store_true", help="kill the gateway instead of workers")
-    parser.add_argument("--turns", type=int, default=3, help="turns before the gateway is killed")
+    parser.add_argument("--turns", type=int, default=6, help="turns of a call, after which the next begins")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="profile setting")
     parser.add_argument("--json", type=Path, help="also write all figures here")
