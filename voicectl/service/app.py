@@ -57,14 +57,14 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         stack.callback(notifier.close)
         run = await stack.enter_async_context(_background())
         roots = await asyncio.to_thread(model_roots, profile)
+        # Before the models load: beside them it would take three times as long, and callers who come back wait for it.
+        await asyncio.to_thread(import_module, "voicectl.service.answering")
         engine = Engine(profile, roots, options=EngineOptions(log_level=log_level))
         stack.push_async_callback(engine.close)
         await engine.launch()
         run(notifier.run(lambda: _can_heal(engine)))
         run(metrics.run())
         metrics.watch_engine(engine.health)
-        # Half a second of imports, taken while the models load.
-        await asyncio.to_thread(import_module, "voicectl.service.answering")
         from voicectl.service.answering import Surroundings, answer_calls
 
         around = Surroundings(listener, access, tls, keeper, webhooks, metrics, notifier, on_ready, run)
