@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from voicectl.core.profile import Profile
 from voicectl.engine.engine import Engine, EngineOptions
 from voicectl.service.access.control import AccessControl
 from voicectl.service.access.tls import TlsFiles
+from voicectl.service.answering import Surroundings, answer_calls
 from voicectl.service.checkpoints.open import checkpoint_keeper
 from voicectl.service.http.listener import bind
 from voicectl.service.operations.metrics import Metrics
@@ -57,16 +57,12 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         stack.callback(notifier.close)
         run = await stack.enter_async_context(_background())
         roots = await asyncio.to_thread(model_roots, profile)
-        # Before the models load: beside them it would take three times as long, and callers who come back wait for it.
-        await asyncio.to_thread(import_module, "voicectl.service.answering")
         engine = Engine(profile, roots, options=EngineOptions(log_level=log_level))
         stack.push_async_callback(engine.close)
         await engine.launch()
         run(notifier.run(lambda: _can_heal(engine)))
         run(metrics.run())
         metrics.watch_engine(engine.health)
-        from voicectl.service.answering import Surroundings, answer_calls
-
         around = Surroundings(listener, access, tls, keeper, webhooks, metrics, notifier, on_ready, run)
         await answer_calls(profile, engine, roots["vad"], around)
 
