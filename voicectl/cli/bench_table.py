@@ -1,5 +1,6 @@
 """How `voicectl bench` prints a judged run: the verdict first, then figures with their intervals; 80 columns."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from voicectl.bench.report.tables import conditions, header, latency_rows, slo_rows, stage_rows
@@ -22,7 +23,9 @@ _STYLES: Final = {
 }
 
 
-def print_run(console: "Console", record: "RunRecord", summary: "RunSummary") -> None:
+def print_run(
+    console: "Console", record: "RunRecord", summary: "RunSummary", files: Mapping[str, str | None] | None = None
+) -> None:
     """Print everything. Figures of an INVALID run come last and are called what they are."""
     from rich.text import Text
 
@@ -43,7 +46,13 @@ def print_run(console: "Console", record: "RunRecord", summary: "RunSummary") ->
         console.print()
         console.print(_stages(summary))
     console.print()
-    console.print(_pairs([*conditions(record, summary), *header(record)]))
+    named = [(kind, name) for kind, name in (files or {}).items() if name is not None]
+    console.print(_pairs([*conditions(record, summary), *header(record), *named]))
+
+
+def print_workloads(console: "Console", rows: "list[tuple[str, str]]") -> None:
+    """Print names and what they are."""
+    console.print(_pairs(rows))
 
 
 def _slos(summary: "RunSummary") -> "Table":

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "say": Entry("voicectl.cli.oneshot", "say_app", "Speak a text with the profile's voice."),
     "transcribe": Entry("voicectl.cli.oneshot", "transcribe_app", "Print the words of an audio file."),
     "serve": Entry("voicectl.cli.serve", "app", "Answer calls at /v1/realtime until stopped."),
+    "bench": Entry("voicectl.cli.bench", "app", "Measure a server under calls; compare and report runs."),
     "keys": Entry("voicectl.cli.keys", "app", "Make, list and revoke the gateway's API keys."),
     "bundle": Entry("voicectl.cli.bundle", "app", "Build, sign and check the file that installs hosts."),
     "models": Entry("voicectl.cli.models", "app", "Fetch, verify and list the pinned models."),

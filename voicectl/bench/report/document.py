@@ -1,6 +1,6 @@
 """A judged run as one JSON document, and the exit code that goes with it. Pure.
 
-Keys: `docs/measuring.md`, "The document". Durations are seconds, shares run from 0 to 1, null is unknown.
+Keys: `docs/bench.md`, "The document". Durations are seconds, shares run from 0 to 1, null is unknown.
 """
 
 import dataclasses
