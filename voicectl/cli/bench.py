@@ -48,7 +48,7 @@ def run_command(
     ] = None,
     profile: ProfileOption = None,
     settings: SetOption = None,
-    model: Annotated[str, typer.Option("--model", help="Model that a server is asked for.")] = "voicectl",
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Model that a server is asked for.")] = "voicectl",
     transcription: Annotated[
         str | None,
         typer.Option("--transcription", metavar="MODEL", help="Transcription to ask for, where a server wants that."),
@@ -64,7 +64,7 @@ def run_command(
     ] = None,
     arrivals: Annotated[
         bench_load.Arrivals | None,
-        typer.Option("--arrivals", help="How calls spread over time; by default poisson."),
+        typer.Option("--arrivals", metavar="KIND", help="poisson (the default), gamma or constant."),
     ] = None,
     burstiness: Annotated[
         float | None, typer.Option("--burstiness", metavar="B", help="Of gamma: 1 is Poisson, less is burstier.")
@@ -75,7 +75,7 @@ def run_command(
     duration: Annotated[
         str, typer.Option("--duration", "-d", metavar="TIME", help="How long calls begin: 60s, 5m, 1h.")
     ] = "60s",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of arrivals and of what is drawn from the workload.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of arrivals and of what is drawn from the workload.")] = 1,
     answer_timeout: Annotated[
         str, typer.Option("--answer-timeout", metavar="TIME", help="How long a caller waits for an answer.")
     ] = "10s",

@@ -64,10 +64,13 @@ class Done:
 
 async def ready_workload(name_or_path: str, target: TargetOptions, view: View) -> "ReadyWorkload":
     """Return a workload with all its sounds. Raises WorkloadError, or ArtifactMissing without a voice."""
+    from voicectl.bench.workload.reading import workload_path
     from voicectl.core.log import configure
     from voicectl.service.speaking_workloads import speaking_workload
 
     profile = chosen_profile(target.profile, list(target.settings))
+    # Said before the note, which would be about nothing.
+    await asyncio.to_thread(workload_path, name_or_path)
     configure(json=False, level="warning")
     view.note(f"preparing the workload {name_or_path} …")
     return await speaking_workload(name_or_path, profile)

@@ -80,7 +80,7 @@ class LiveView:
         return Text("\n").join([first, second])
 
 
-STOPPING: Final = "stopping: calls hang up …  (Ctrl-C once more: at once)"
+STOPPING: Final = "stopping, calls hang up …  (Ctrl-C: at once)"
 
 
 @contextmanager
@@ -107,7 +107,8 @@ def time_text(progress: "Progress") -> str:
 def calls_text(progress: "Progress") -> str:
     """Return how many calls are in progress and over, and how many turns they took."""
     failed = f", {progress.calls_failed} failed" if progress.calls_failed else ""
-    return f"calls {progress.calls_live} live, {progress.calls_completed} done{failed}; {progress.turns} turns"
+    turns = "1 turn" if progress.turns == 1 else f"{progress.turns} turns"
+    return f"calls {progress.calls_live} live, {progress.calls_completed} done{failed}; {turns}"
 
 
 def latency_text(progress: "Progress") -> str:

@@ -41,7 +41,7 @@ def test_terminal_shows_time_calls_turns_and_latencies_in_80_columns() -> None:
 
 def test_end_and_stop_are_told() -> None:
     assert "the last calls end" in shown(replace(RUNNING, remaining_s=0.0))[0]
-    assert "stopping: calls hang up" in shown(replace(RUNNING, stopping=True))[0]
+    assert "stopping, calls hang up …  (Ctrl-C: at once)" in shown(replace(RUNNING, stopping=True))[0]
 
 
 def test_run_without_an_answer_has_no_figure() -> None:
