@@ -144,6 +144,27 @@ async def test_server_that_never_answers_gives_no_figure(workload: str, out: Pat
     assert document["reasons"]
 
 
+async def test_search_for_what_cannot_be_says_the_best_there_is(workload: str, out: Path) -> None:
+    async with null_server(Script(delay=("constant", 0.3))) as server:
+        status, stdout, stderr = await bench(
+            *("run", "--server", server.url, "-w", workload, "--concurrency", "1", "--duration", "6s"),
+            *("--warm-up", "0s", "--search", "v2v_p50<10ms", "--json"),
+            folder=out,
+        )
+    document = json.loads(stdout)
+    search = document["search"]
+    assert search["load"] is None
+    # A machine that is busy otherwise cannot even tell that much, and must say so.
+    assert (
+        status == document["exit_code"] == (99 if any(one["outcome"] == "missed" for one in search["levels"]) else 30)
+    )
+    if status == 99:
+        assert search["best_value"] == pytest.approx(0.3, abs=0.1)
+    records = [name for name in names_in(out) if "-level-" in name]
+    assert len(records) == len(search["levels"]) == search["num_tries"] >= 2
+    assert "run 1, 1 call at a time: the first load" in stderr
+
+
 async def test_ctrl_c_ends_the_calls_and_keeps_what_there_is(workload: str, out: Path) -> None:
     async with null_server() as server:
         process = await started(

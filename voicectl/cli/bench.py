@@ -48,7 +48,9 @@ def run_command(
     ] = None,
     profile: ProfileOption = None,
     settings: SetOption = None,
-    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Model that a server is asked for.")] = "voicectl",
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="Model that a server is asked for.")
+    ] = "voicectl",
     transcription: Annotated[
         str | None,
         typer.Option("--transcription", metavar="MODEL", help="Transcription to ask for, where a server wants that."),
@@ -75,7 +77,9 @@ def run_command(
     duration: Annotated[
         str, typer.Option("--duration", "-d", metavar="TIME", help="How long calls begin: 60s, 5m, 1h.")
     ] = "60s",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of arrivals and of what is drawn from the workload.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Of arrivals and of what is drawn from the workload.")
+    ] = 1,
     answer_timeout: Annotated[
         str, typer.Option("--answer-timeout", metavar="TIME", help="How long a caller waits for an answer.")
     ] = "10s",
@@ -166,12 +170,21 @@ def compare_command(
     tolerance: Annotated[
         str, typer.Option("--tolerance", metavar="SHARE", help="How much slower is no regression yet.")
     ] = "5%",
+    metric: Annotated[str, typer.Option("--metric", metavar="NAME", help="Latency to compare.")] = "v2v",
+    warm_up: WarmUpOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say whether B is slower than A, and by how much at least and at most; exit 99 if it is."""
+    """Say whether B is slower than A, with intervals; exit 99 if it is, 30 if the runs do not compare."""
     from voicectl.cli.bench_comparing import compare_records
 
-    compare_records(before, after, bench_load.parse_share(tolerance, "--tolerance"), Output(json=json))
+    compare_records(
+        before,
+        after,
+        bench_load.parse_share(tolerance, "--tolerance"),
+        Output(json=json),
+        metric=metric,
+        warm_up_s=None if warm_up is None else bench_load.parse_duration(warm_up, "--warm-up"),
+    )
 
 
 @app.command("workloads", epilog="Example: voicectl bench workloads")

@@ -8,6 +8,7 @@ from voicectl.cli.bench_load import parse_duration
 
 if TYPE_CHECKING:
     from voicectl.bench.run_record import RunRecord
+    from voicectl.bench.statistics.thresholds import Slo
     from voicectl.bench.summary import RunSummary
 
 
@@ -15,20 +16,23 @@ if TYPE_CHECKING:
 class Judgement:
     """What a run is held against. `warm_up_s` is what to drop; None: what is detected."""
 
-    slos: tuple[str, ...]
-    warm_up_s: float | None
+    slos: "tuple[Slo, ...]"
+    warm_up_s: float | None = None
 
     @classmethod
     def of(cls, slos: Sequence[str], warm_up: str | None) -> "Judgement":
         """Return the judgement that the options ask for. Raises UsageError."""
+        from voicectl.bench.statistics.thresholds import parse_all
+
         warm_up_s = None if warm_up is None else parse_duration(warm_up, "--warm-up")
-        return cls(tuple(slos), warm_up_s)
+        return cls(parse_all(slos), warm_up_s)
 
     def judge(self, record: "RunRecord") -> "RunSummary":
         """Return what a record is worth."""
-        from tests.fakes.bench_records import summary, invalid
-        return invalid(summary())
+        from voicectl.bench.statistics.summarize import summarize
+
+        return summarize(record, slos=self.slos, warm_up=self.warm_up_s)
 
     def limits(self) -> list[tuple[str, float, float]]:
-        """Return the thresholds of v2v percentiles, for the plot."""
-        return []
+        """Return the thresholds of v2v percentiles, for the plot: text, share, seconds."""
+        return [(slo.text, slo.share, slo.bound) for slo in self.slos if slo.metric == "v2v" and slo.share is not None]

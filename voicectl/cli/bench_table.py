@@ -20,6 +20,8 @@ _STYLES: Final = {
     "met": "green",
     "BREACHED": "bold red",
     "unknown": "red",
+    "missed": "red",
+    "invalid": "yellow",
 }
 
 
@@ -48,6 +50,22 @@ def print_run(
     console.print()
     named = [(kind, name) for kind, name in (files or {}).items() if name is not None]
     console.print(_pairs([*conditions(record, summary), *header(record), *named]))
+
+
+def print_search(console: "Console", answer: list[str], rows: list[tuple[str, str, str]]) -> None:
+    """Print the answer of a search, then what each run said."""
+    first, *others = answer
+    console.print(_text(first, "bold"))
+    for line in others:
+        console.print(_text(line))
+    table = _table()
+    table.add_column("load", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("because", overflow="fold")
+    for load, outcome, reason in rows:
+        table.add_row(_text(load), _text(outcome, _STYLES[outcome]), _text(reason))
+    console.print()
+    console.print(table)
 
 
 def print_workloads(console: "Console", rows: "list[tuple[str, str]]") -> None:

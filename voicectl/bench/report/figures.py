@@ -203,6 +203,7 @@ def _svg(figure: "Figure", name: str) -> str:
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
     text = re.sub(r'\bid="', f'id="{name}-', text).replace('href="#', f'href="#{name}-')
     text = text.replace("url(#", f"url(#{name}-")
+    text = text.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     return text

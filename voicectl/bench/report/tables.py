@@ -49,7 +49,7 @@ def header(record: RunRecord) -> list[tuple[str, str]]:
         ("target", wording.target_text(environment)),
         ("machine", wording.machine_text(environment)),
         ("voicectl", environment.voicectl),
-        ("begun", f"{record.begun_at}, took {wording.duration(record.wall_s)}"),
+        ("begun", f"{wording.instant(record.begun_at)}, took {wording.duration(record.wall_s)}"),
         ("workload", f"{record.plan.workload} ({record.plan.workload_digest[:23]})"),
     ]
     return [*rows, *sorted((f"server {key}", words) for key, words in environment.server.items())]
@@ -91,25 +91,24 @@ def stage_rows(summary: RunSummary) -> list[StageRow]:
     """Return the stages."""
     rows = []
     for found in wording.stages(summary):
-        p50, p95 = (wording.percentile_of(found, share) for share in (0.5, 0.95))
-        rows.append(
-            StageRow(
-                wording.metric_name(found.metric),
-                wording.percentile_value(p50) if p50 else wording.NONE,
-                wording.interval(p50) if p50 else wording.NONE,
-                wording.percentile_value(p95) if p95 else wording.NONE,
-                wording.interval(p95) if p95 else wording.NONE,
-                wording.milliseconds(found.worst),
-                str(found.num),
-            )
-        )
+        p50, p95 = (_stage_percentile(found, share) for share in (0.5, 0.95))
+        name, worst = wording.metric_name(found.metric), wording.milliseconds(found.worst)
+        rows.append(StageRow(name, *p50, *p95, worst, str(found.num)))
     return rows
+
+
+def _stage_percentile(found: Distribution, share: float) -> tuple[str, str]:
+    """Return value and interval; why there is none would be the same in every row."""
+    one = wording.percentile_of(found, share)
+    if one is None or one.value is None:
+        return wording.NONE, wording.NONE
+    return wording.percentile_value(one), wording.interval(one)
 
 
 def conditions(record: RunRecord, summary: RunSummary) -> list[tuple[str, str]]:
     """Return rates, the load that came about, warm-up and the generator's health."""
     rows = [("calls", wording.calls_text(record)), ("load", wording.rates_text(summary))]
-    rows += [(found.name.replace("_", " "), wording.proportion(found)) for found in summary.proportions if found.of]
+    rows += [(found.name.replace("_", "-"), wording.proportion(found)) for found in summary.proportions if found.of]
     if summary.wer is not None:
         rows.append(("word error rate", wording.percent(summary.wer)))
     rows += [("warm-up", wording.warm_up_text(summary)), ("generator", wording.generator_text(summary, record))]

@@ -1,6 +1,7 @@
 """How figures of a run are put into words, the same in every report. Knows no colour and no markup."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from voicectl.bench.run_record import Environment, LoadPlan, RunRecord
@@ -12,6 +13,7 @@ HEADLINES: Final[Mapping[str, str]] = {
     "v2v": "voice to voice",
     "eou_to_first_audio": "turn end to first audio",
     "barge_in_stop": "barge-in to silence",
+    "setup": "call set-up",
 }
 """The metrics that are told percentile by percentile; all others are stages."""
 _LAST: Final = len(STAGES)
@@ -174,6 +176,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
 
 
-def listed(items: Sequence[str], most: int) -> list[str]:
-    """Return at most `most` items, and how many there are beyond."""
-    return [*items[:most], *([f"and {len(items) - most} more"] if len(items) > most else [])]
+def instant(text: str) -> str:
+    """Return an ISO 8601 instant for people, in UTC; what is none stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return text
