@@ -27,7 +27,7 @@ _FARTHEST: Final = 256
 _NUM_TAUS: Final = 18
 _DRIFT_SIGNIFICANT: Final = 6.0
 """Squared z value above which drift is believed: the best of eighteen correlated tries exceeds it 3 times in 100."""
-_CLUMPS_SIGNIFICANT: Final = 0.01
+_CLUMPS_SIGNIFICANT: Final = 0.03
 _PASSES: Final = 3
 """Covariances around the run's own mean are too low by the variance of that mean: estimated again so often."""
 _DRIFT_PENALTY: Final = 4.0
@@ -52,12 +52,18 @@ class Correlation:
     time_pairs: Floats
     drift_rho: float
     drift_cells: float
+    cell_s: float
     mean_deff: float
 
     @property
     def drifts(self) -> bool:
         """Return whether turns of different calls were found to correlate in time."""
         return self.drift_rho > 0
+
+    @property
+    def drift_s(self) -> float | None:
+        """Return the correlation time of the drift; None where there is none."""
+        return self.drift_cells * self.cell_s if self.drifts else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,7 @@ def correlate(values: Floats, calls: Ints, at: Floats) -> Correlation:
         time_pairs=time_pairs,
         drift_rho=rho,
         drift_cells=tau,
+        cell_s=float(np.ptp(at)) / _CELLS,
         mean_deff=variance * num,
     )
 
@@ -178,7 +185,8 @@ def _cells(at: Floats) -> Ints:
 
 def _pairs(scores: Floats, clusters: Ints, cells: Ints) -> tuple[Floats, Floats, Floats, Floats]:
     """Return counts and sums of products: of pairs in one cluster by lag class, of all others by cells apart."""
-    time_sums, time_pairs = _by_distance(np.bincount(cells, scores, _CELLS)), _by_distance(np.bincount(cells, minlength=_CELLS))
+    time_sums = _by_distance(np.bincount(cells, scores, _CELLS))
+    time_pairs = _by_distance(np.bincount(cells, minlength=_CELLS))
     time_sums[0] = (time_sums[0] - scores @ scores) / 2
     time_pairs[0] = (time_pairs[0] - scores.size) / 2
     order = np.lexsort((cells, clusters))
