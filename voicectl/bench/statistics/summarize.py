@@ -1,0 +1,95 @@
+"""Turn a run's record into its summary. Knows the order of judging; each judgement is a module of its own."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from voicectl.bench.run_record import RunRecord
+from voicectl.bench.statistics import observed, thresholds, validity
+from voicectl.bench.statistics.intervals import Samples, distribution
+from voicectl.bench.statistics.thresholds import Slo
+from voicectl.bench.statistics.warm_up import Series, dropped_by_mser, is_steady
+from voicectl.bench.statistics.word_errors import word_error_rate
+from voicectl.bench.summary import RunSummary, WarmUp
+
+SHARES: Final = (0.5, 0.9, 0.95, 0.99)
+PRIMARY: Final = "v2v"
+
+
+def summarize(
+    record: RunRecord,
+    *,
+    slos: Sequence[Slo] = (),
+    warm_up: float | None = None,
+    shares: tuple[float, ...] = SHARES,
+) -> RunSummary:
+    """Return all that can be said of a run.
+
+    `warm_up` seconds are dropped from the start; None detects them (MSER-5), 0 drops nothing. Rates of calls and
+    the time to set them up are of the whole run: a refusal at the start is one.
+    """
+    turns = observed.turns_of(record)
+    dropped = _warm_up(turns, warm_up)
+    kept = [each for each in turns if each[2] >= dropped.dropped_s] if dropped.dropped_turns else turns
+    samples = observed.turn_samples(kept)
+    setup = observed.setup_samples(record.calls)
+    if setup.values.size:
+        samples["setup"] = setup
+    rates = observed.rates(kept, record.calls)
+    load = validity.throughput(record)
+    num_measured = samples[PRIMARY].values.size - samples[PRIMARY].num_censored if PRIMARY in samples else 0
+    reasons = validity.reasons_against(record, load, num_measured=num_measured, steady=dropped.steady)
+    wer = word_error_rate(turn for _, turn, _ in turns)
+    minutes = (record.wall_s - dropped.dropped_s) / 60
+    return RunSummary(
+        verdict="INVALID" if reasons else "VALID",
+        reasons=reasons,
+        distributions=tuple(distribution(metric, each, shares) for metric, each in samples.items()),
+        proportions=tuple(rates.values()),
+        wer=wer,
+        goodput_per_minute=observed.good_turns(kept, _bounds(slos)) / minutes if minutes > 0 else None,
+        offered_calls_per_minute=load.offered_per_minute,
+        achieved_calls_per_minute=load.achieved_per_minute,
+        peak_concurrency=load.peak_concurrency,
+        warm_up=dropped,
+        lag_p99_s=validity.lag_p99(record),
+        cpu_share=record.health.cpu_share,
+        slos=tuple(thresholds.decide(slo, samples, rates, wer) for slo in slos),
+    )
+
+
+def measured_turns(record: RunRecord, warm_up: float | None = None, metric: str = PRIMARY) -> Samples | None:
+    """Return the samples of one metric of turns after the warm-up; None when there are none."""
+    turns = observed.turns_of(record)
+    dropped = _warm_up(turns, warm_up)
+    return observed.turn_samples(each for each in turns if each[2] >= dropped.dropped_s).get(metric)
+
+
+def _warm_up(turns: list[observed.Placed], given: float | None) -> WarmUp:
+    primary = observed.turn_samples(turns).get(PRIMARY)
+    if given is not None:
+        dropped_s, method = given, "given"
+    else:
+        num = 0 if primary is None else dropped_by_mser(primary.values)
+        dropped_s = float(primary.at[num]) if primary is not None and num else 0.0
+        method = "mser-5" if num else "none"
+    dropped_turns = sum(at < dropped_s for _, _, at in turns)
+    return WarmUp(method, dropped_s if dropped_turns or given else 0.0, dropped_turns, _steady_after(primary, dropped_s))
+
+
+def _steady_after(primary: Samples | None, dropped_s: float) -> bool:
+    if primary is None:
+        return True
+    kept = primary.at >= dropped_s
+    return is_steady(Series(primary.values[kept], primary.calls[kept], primary.at[kept]))
+
+
+def _bounds(slos: Sequence[Slo]) -> dict[str, Callable[[float], bool]]:
+    """Return what a good turn must meet; of several thresholds on one metric, all."""
+    by_metric: dict[str, list[Slo]] = {}
+    for slo in thresholds.turn_bounds(slos):
+        by_metric.setdefault(slo.metric, []).append(slo)
+    return {metric: _all_of(each) for metric, each in by_metric.items()}
+
+
+def _all_of(slos: list[Slo]) -> Callable[[float], bool]:
+    return lambda value: all(slo.keeps(value) for slo in slos)
