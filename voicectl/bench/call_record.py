@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,7 +40,8 @@ class CallRecord:
     """The agent's side of a call. Feed it every server event in order.
 
     `item_ids` are the entries of the conversation in the order of their coming, `retrieved` those that were
-    asked for, `input_tokens` the length of each reply's prompt where the server told it.
+    asked for, `input_tokens` the length of each reply's prompt where the server told it. `committed` are the
+    instants at which the server took a turn as ended, `committed_items` the entries that they became.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class CallRecord:
         self.retrieved: dict[str, Mapping[str, Any]] = {}
         self.input_tokens: list[int] = []
         self.committed: list[float] = []
+        self.committed_items: list[str | None] = []
         self._responses: dict[str, _Response] = {}
         self._transcripts: dict[str, str] = {}
 
@@ -76,6 +78,8 @@ class CallRecord:
             case "input_audio_buffer.committed":
                 self.speaking = False
                 self.committed.append(at)
+                item_id = event.get("item_id")
+                self.committed_items.append(item_id if isinstance(item_id, str) else None)
             case "conversation.item.input_audio_transcription.completed":
                 self._transcripts[_text(event, "item_id")] = _text(event, "transcript")
             case "response.created":
@@ -94,6 +98,10 @@ class CallRecord:
         """Return the responses from the `since`-th on."""
         return tuple(response.reply() for response in list(self._responses.values())[since:])
 
+    def sounding(self, response_id: str, last: int) -> tuple[int, tuple[Piece, ...]]:
+        """Return the place of a response among all, and the `last` pieces of its sound that came."""
+        return list(self._responses).index(response_id), tuple(self._responses[response_id].pieces[-last:])
+
     @property
     def num_responses(self) -> int:
         """Return how many responses began."""
@@ -107,6 +115,16 @@ class CallRecord:
     def heard(self, since: int = 0) -> str:
         """Return what the server understood from its `since`-th transcript on."""
         return " ".join(text.strip() for text in list(self._transcripts.values())[since:] if text.strip())
+
+    def heard_in(self, items: Iterable[str | None]) -> str | None:
+        """Return what the server understood of these entries, whenever it said so; None if it never did."""
+        known = [self._transcripts[item].strip() for item in items if item in self._transcripts]
+        return " ".join(filter(None, known)) if known else None
+
+    def release(self, before: int) -> None:
+        """Forget the sound of the responses before that one: a long call must not hold all it heard."""
+        for response in list(self._responses.values())[:before]:
+            response.pieces.clear()
 
     def agent_track(self, origin_at: float, length: int) -> Samples:
         """Return the agent's sound on the caller's timeline from `origin_at`, at least `length` samples."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from voicectl.bench.waveform import audible_span
+from voicectl.bench.waveform import Span, audible_span
 from voicectl.core.audio import Samples
 from voicectl.core.events import StageTimes
 
@@ -45,11 +45,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What the caller said in a turn. Sample 0 left the mouth at `began_at`, stream position `position_s`."""
+    """What the caller said in a turn. Sample 0 left the mouth at `began_at`, stream position `position_s`.
+
+    Who knows where the words begin and end, in clean speech under noise for example, gives their `span`.
+    """
 
     samples: Samples
     began_at: float
     position_s: float
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ class _Voiced:
 def _voiced(evidence: TurnEvidence) -> _Voiced | None:
     if evidence.spoken is None:
         return None
-    span = audible_span(evidence.spoken.samples, evidence.rate)
+    span = evidence.spoken.span or audible_span(evidence.spoken.samples, evidence.rate)
     if span is None:
         return None
     return _Voiced(evidence.spoken.position_s + span.last_s, evidence.spoken.began_at + span.last_s)

@@ -15,6 +15,7 @@ import voicectl
 from voicectl.core.errors import ConfigError
 from voicectl.core.paths import config_path
 from voicectl.core.profile import Profile
+from voicectl.core.strict_yaml import read_mapping, yaml_problem
 
 DEFAULT_PROFILE: Final = "cpu"
 PROFILE_VARIABLE: Final = "VOICECTL_PROFILE"
@@ -24,6 +25,7 @@ MAX_PROFILE_BYTES: Final = 65_536
 _PREFIX: Final = "VOICECTL_"
 _SEPARATOR: Final = "__"
 _SUFFIXES: Final = (".yaml", ".yml")
+_START_HINT: Final = "start from `voicectl profile show cpu`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,13 @@ def load_profile(
     variables = os.environ if environment is None else environment
     chosen = name_or_path or variables.get(PROFILE_VARIABLE) or DEFAULT_PROFILE
     path = profile_path(chosen)
-    document = _read_yaml(path)
+    document = read_mapping(path, MAX_PROFILE_BYTES, what="profile", hint=_START_HINT)
     origins: dict[str, str] = {}
     if host_file is None and environment is None:
         host_file = config_path() / HOST_FILE
     if host_file is not None and host_file.is_file():
-        _merge(document, _read_yaml(host_file), origins, host_file)
+        changes = read_mapping(host_file, MAX_PROFILE_BYTES, what="profile", hint=_START_HINT)
+        _merge(document, changes, origins, host_file)
     for override in [*_environment_overrides(variables), *map(_flag_override, overrides)]:
         _apply(document, override)
         origins[override.key] = override.origin
@@ -109,50 +112,6 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
     return next((section for section in sections if section is not None), None)
 
 
-# --- the file -------------------------------------------------------------------------------
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without what hides a mistake or an attack: keys given twice, and aliases that multiply."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call] # types-PyYAML leaves it bare
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        size = path.stat().st_size
-        if size > MAX_PROFILE_BYTES:
-            raise ConfigError(f"{path}: {size} bytes is no profile; the limit is {MAX_PROFILE_BYTES}")
-        text = path.read_text(encoding="utf-8")
-        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of the safe loader
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {_yaml_problem(error)}", hint="the file must be plain YAML") from error
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: holds no keys", hint="start from `voicectl profile show cpu`")
-    return document
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)
-
-
 # --- overrides ------------------------------------------------------------------------------
 
 
@@ -198,7 +157,7 @@ def _apply(document: dict[str, Any], override: Override) -> None:
     try:
         value = yaml.safe_load(override.text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{override.origin}: {override.text!r} is no YAML value: {_yaml_problem(error)}") from error
+        raise ConfigError(f"{override.origin}: {override.text!r} is no YAML value: {yaml_problem(error)}") from error
     if isinstance(place, list):
         place[_index(place, leaf, override)] = value
     else:
