@@ -3,7 +3,8 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ MAX_BYTES: Final = 5_000_000
 MOST_TOLD: Final = 20
 """Bad rows that an error names; it counts the rest."""
 HOURS: Final = ("hour", "timestamp")
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 
 OFFICE_DAY: Final = (
     *(0.05, 0.03, 0.02, 0.02, 0.03, 0.06, 0.15, 0.40, 0.80, 1.00, 1.00, 0.92),
@@ -22,6 +24,7 @@ OFFICE_DAY: Final = (
 )
 """Calls in each hour of a day against the busiest: a service desk with two humps, morning and afternoon."""
 FLAT_DAY: Final = (1.0,) * 24
+ENGLISH: Final = {"en": 1.0}
 PROFILES: Final = {"office": OFFICE_DAY, "flat": FLAT_DAY}
 
 
@@ -30,22 +33,23 @@ class Demand:
     """Calls by hour, and what a call is.
 
     `calls` are those of consecutive hours, `starts` their names. `handle_s` is how long a call lasts, `talk_ratio`
-    the part of it in which the caller speaks (None: as in the calibrated conversation).
+    the part of it in which the caller speaks (None: as in the calibrated conversation), `languages` the part of the
+    calls in each language; they add up to 1.
     """
 
     calls: tuple[float, ...]
     starts: tuple[str, ...]
     handle_s: float
     talk_ratio: float | None
-    languages: tuple[str, ...]
+    languages: dict[str, float]
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.handle_s) and self.handle_s > 0):
             raise UsageError(f"a handle time of {self.handle_s} s is none", hint="for example --handle-time 180s")
         if self.talk_ratio is not None and not 0 < self.talk_ratio < 1:
             raise UsageError(f"a talk ratio of {self.talk_ratio} is none: name a share between 0 and 1")
-        if not self.languages:
-            raise UsageError("a demand needs a language", hint="for example --language en")
+        if not self.languages or abs(sum(self.languages.values()) - 1) > 1e-6:
+            raise UsageError("the languages of a demand must add up to all calls", hint="for example --language en")
 
     @property
     def peak_calls(self) -> float:
@@ -74,7 +78,7 @@ def demand_of(
     *,
     day: str = "office",
     talk_ratio: float | None = None,
-    languages: Sequence[str] = ("en",),
+    languages: Mapping[str, float] | None = None,
 ) -> Demand:
     """Return the demand whose busiest hour has `calls_per_hour`. Raises UsageError."""
     if not (math.isfinite(calls_per_hour) and calls_per_hour > 0):
@@ -83,11 +87,33 @@ def demand_of(
         raise UsageError(f"no day is called {day!r}", hint=f"there are {', '.join(PROFILES)}; or give --demand FILE.csv")
     calls = tuple(calls_per_hour * share for share in PROFILES[day])
     starts = tuple(f"{hour:02d}:00" for hour in range(24))
-    return Demand(calls, starts, handle_s, talk_ratio, tuple(languages))
+    return Demand(calls, starts, handle_s, talk_ratio, dict(languages or ENGLISH))
+
+
+def language_shares(given: Sequence[str]) -> dict[str, float]:
+    """Return the part of the calls in each language, from `en` or `en=0.7`. Raises UsageError.
+
+    Languages without a share have equal parts of what is left.
+    """
+    shares: dict[str, float | None] = {}
+    for text in given:
+        code, equals, share = text.partition("=")
+        if not _LANGUAGE.fullmatch(code) or code in shares:
+            raise UsageError(f"--language {text}: is no language, or given twice", hint="for example --language en=0.7")
+        try:
+            shares[code] = float(share) if equals else None
+        except ValueError:
+            raise UsageError(f"--language {text}: {share!r} is no share", hint="for example --language en=0.7") from None
+    left = 1 - sum(share for share in shares.values() if share is not None)
+    open_ones = [code for code, share in shares.items() if share is None]
+    found = {code: left / len(open_ones) if share is None else share for code, share in shares.items()}
+    if any(not 0 < share <= 1 for share in found.values()) or abs(sum(found.values()) - 1) > 1e-6:
+        raise UsageError(f"the shares of {', '.join(found)} do not add up to 1", hint="for example en=0.7 and es=0.3")
+    return found
 
 
 def read_demand(
-    path: Path, handle_s: float, *, talk_ratio: float | None = None, languages: Sequence[str] = ("en",)
+    path: Path, handle_s: float, *, talk_ratio: float | None = None, languages: Mapping[str, float] | None = None
 ) -> Demand:
     """Return the demand in a CSV file of columns `hour` (0 to 23) or `timestamp` (ISO 8601), and `calls`.
 
@@ -102,7 +128,7 @@ def read_demand(
     names, calls = _rows(path, text)
     if max(calls) <= 0:
         raise ConfigError(f"{path}: no hour has calls", hint="a plan needs at least one call")
-    return Demand(tuple(calls), tuple(names), handle_s, talk_ratio, tuple(languages))
+    return Demand(tuple(calls), tuple(names), handle_s, talk_ratio, dict(languages or ENGLISH))
 
 
 def _rows(path: Path, text: str) -> tuple[list[str], list[float]]:
