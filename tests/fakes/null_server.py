@@ -1,7 +1,8 @@
 """A Realtime server without models, in a process of its own: known delays, known faults, and a log of the truth.
 
 It hears by level, takes the last loud sample as the end of the caller's words, and answers a drawn time later.
-The instant of that sample comes from the stream alone: the least delayed frame so far tells when the stream began.
+The instant of that sample comes from the stream alone: the least delayed frame tells when the stream began, of all
+that have come so far for when to answer, and of all frames of the call for the log.
 `true_s` of a turn is from there to the write of the first audible sample, whenever that was: the server's own
 lateness, and a stall of the whole process, are part of the truth that a bench must find.
 """
@@ -18,6 +19,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import numpy as np
@@ -43,7 +45,7 @@ class Script:
     """How the server behaves. `delay` is ("constant", s), ("lognormal", median s, sigma) or ("bimodal", a, b, share).
 
     `stalls` are (seconds from the first connection, seconds): the whole process stands still. `fault` strikes
-    in every `every`-th call, from turn `from_turn` on. A reply of `reply_s` comes at the pace of speech or, with
+    in every `every`-th call, from turn `from_turn` on; a call may also name its fault as the model of its URL. A reply of `reply_s` comes at the pace of speech or, with
     `burst`, at once. `barge_in_s` is from the first loud frame of an interruption to the end of the reply.
     """
 
@@ -143,9 +145,17 @@ class House:
     """What all calls share."""
 
     script: Script
-    turns: list[TrueTurn] = field(default_factory=list)
+    answers: list[tuple["Call", int, float, float, float]] = field(default_factory=list)
     stops_s: list[float] = field(default_factory=list)
     calls: int = 0
+
+    def turns(self) -> list[tuple[int, int, float, float, float]]:
+        """Return the fields of every `TrueTurn`."""
+        told = []
+        for call, turn, drawn_s, position_s, sounded_at in self.answers:
+            voiced_at = call.origin_at + position_s
+            told.append((call.number, turn, drawn_s, voiced_at, sounded_at - voiced_at))
+        return told
 
     def arrive(self) -> int:
         """Count a connection; the first one starts the clock of the stalls."""
@@ -165,6 +175,7 @@ class Call(asyncio.Protocol):
         self.script = house.script
         self.protocol = ServerProtocol(max_size=2**24)
         self.number = -1
+        self.named = house.script.fault
         self.turn = 0
         self.position = 0
         self.origin_at = float("inf")
@@ -177,23 +188,17 @@ class Call(asyncio.Protocol):
 
     def fault(self, *names: str) -> bool:
         script = self.script
-        return script.fault in names and self.number % script.every == 0 and self.turn >= script.from_turn
+        return self.named in names and self.number % script.every == 0 and self.turn >= script.from_turn
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
         self.number = self.house.arrive()
-        if self.fault("reset-on-connect"):
-            self.reset()
-        elif self.fault("no-websocket"):
-            self.transport.write(b"220 mail.example.org ready\r\n")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.replying is not None:
             self.replying.cancel()
 
     def data_received(self, data: bytes) -> None:
-        if self.fault("hang-on-connect", "no-websocket"):
-            return
         at = time.monotonic()
         self.protocol.receive_data(data)
         for event in self.protocol.events_received():
@@ -213,7 +218,17 @@ class Call(asyncio.Protocol):
             self.transport.write(piece) if piece else self.transport.close()
 
     def answer_handshake(self, request: Request) -> None:
+        asked_for = parse_qs(urlsplit(request.path).query).get("model", [""])[0]
+        self.named = asked_for if asked_for in FAULTS else self.script.fault
         wanted = self.script.api_key
+        if self.fault("reset-on-connect"):
+            self.reset()
+            return
+        if self.fault("no-websocket"):
+            self.transport.write(b"220 mail.example.org ready\r\n")
+            return
+        if self.fault("hang-on-connect"):
+            return
         if self.fault("http-503"):
             self.protocol.send_response(self.protocol.reject(503, "full\n"))
         elif wanted is not None and request.headers.get("Authorization") != f"Bearer {wanted}":
@@ -255,7 +270,7 @@ class Call(asyncio.Protocol):
         if self.response is not None:
             asyncio.get_running_loop().call_later(self.script.barge_in_s, self.interrupt, onset_at)
         elif self.fault("cut-in"):
-            self.replying = asyncio.get_running_loop().call_later(0.1, self.reply, None, 0.0)
+            self.replying = asyncio.get_running_loop().call_later(0.1, self.reply, None, 0.0, 0.0)
 
     def interrupt(self, onset_at: float) -> None:
         if self.response is not None:
@@ -284,17 +299,18 @@ class Call(asyncio.Protocol):
         elif self.fault("no-type"):
             self.raw(b'{"kind": "event"}')
         elif self.fault("malformed"):
-            self.send("response.output_audio.delta", response_id="never-began", delta="AAAA")
+            self.send("response.output_audio.delta", response_id="never-began", delta="AAAAAAAA")
         elif self.fault("wrong-fields"):
             self.send("response.created", response=["a", "list"])
-        elif not self.fault("deaf") and not (self.script.fault == "cut-in" and self.response is not None):
+        elif not self.fault("deaf") and not (self.named == "cut-in" and self.response is not None):
             delay_s = self.script.delay_s(self.number, self.turn)
             loop = asyncio.get_running_loop()
             self.committed_at = time.monotonic()
-            self.replying = loop.call_at(voiced_at + delay_s - self.script.lead_in_s, self.reply, voiced_at, delay_s)
+            answer_at = voiced_at + delay_s - self.script.lead_in_s
+            self.replying = loop.call_at(answer_at, self.reply, voiced_at, last_loud / RATE, delay_s)
         self.turn += 1
 
-    def reply(self, voiced_at: float | None, delay_s: float) -> None:
+    def reply(self, voiced_at: float | None, position_s: float, delay_s: float) -> None:
         """Send the first sound, and the rest as fast as it is spoken or at once."""
         self.response = f"resp_{self.number}_{self.turn}_{self.position}"
         self.send("response.created", response={"id": self.response, "status": "in_progress"})
@@ -303,8 +319,8 @@ class Call(asyncio.Protocol):
             self.say(QUIET)
         self.frames_at = self.first_at = time.monotonic()
         if voiced_at is not None and not self.fault("silent"):
-            true_s = self.first_at + self.script.lead_in_s - voiced_at
-            self.house.turns.append(TrueTurn(self.number, self.turn - 1, delay_s, voiced_at, true_s))
+            sounded_at = self.first_at + self.script.lead_in_s
+            self.house.answers.append((self, self.turn - 1, delay_s, position_s, sounded_at))
         self.voiced_at = voiced_at
         for _ in range(self.frames_left if self.script.burst else min(LEAD_FRAMES, self.frames_left)):
             self.speak()
@@ -374,7 +390,7 @@ async def serve(script: Script) -> None:
     await loop.run_in_executor(None, sys.stdin.read)
     used = os.times()
     told = {
-        "turns": [list(vars(turn).values()) for turn in house.turns],
+        "turns": house.turns(),
         "stops_s": house.stops_s,
         "calls": house.calls,
         "cores": (used.user + used.system) / (time.monotonic() - began_at),

@@ -16,14 +16,13 @@ class Thinned:
         self.kept: list[float] = []
         self.stride = 1
         self._limit = limit
-        self._skipped = 0
+        self._seen = 0
 
     def note(self, value: float) -> None:
         """Take in one value."""
-        self._skipped += 1
-        if self._skipped < self.stride:
+        self._seen += 1
+        if (self._seen - 1) % self.stride:
             return
-        self._skipped = 0
         self.kept.append(value)
         if len(self.kept) >= self._limit:
             self.kept = self.kept[::2]

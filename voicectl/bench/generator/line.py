@@ -47,6 +47,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._fragments: list[bytes] = []
         self._pinged_at: float | None = None
+        self._stood = False
 
     # --- what asyncio calls ------------------------------------------------------------------
 
@@ -73,7 +74,7 @@ class Line(asyncio.Protocol):
                 self._answered(event)
         if self._protocol.handshake_exc is not None:
             self._not_opened(self._protocol.handshake_exc)
-        elif self._protocol.state is not State.OPEN and self.opened.done():
+        elif self._protocol.state is not State.OPEN:
             self._report_end()
 
     def eof_received(self) -> None:
@@ -84,10 +85,8 @@ class Line(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, however that came."""
         self._protocol.receive_eof()
-        if not self.opened.done():
-            self._not_opened(self._protocol.handshake_exc or exc or EOFError("the server ended the connection"))
-        else:
-            self._report_end(exc)
+        self._not_opened(exc or self._protocol.handshake_exc or EOFError("the server ended the connection"))
+        self._report_end(exc)
         if not self._gone.done():
             self._gone.set_result(None)
 
@@ -140,9 +139,12 @@ class Line(asyncio.Protocol):
 
     def _answered(self, response: Response) -> None:
         if self._protocol.handshake_exc is None and response.status_code == 101 and not self.opened.done():
+            self._stood = True
             self.opened.set_result(None)
 
     def _not_opened(self, error: BaseException) -> None:
+        if self._stood:
+            return
         if not self.opened.done():
             self.opened.set_exception(_refusal(error))
         if self._transport is not None:
@@ -162,6 +164,8 @@ class Line(asyncio.Protocol):
             self._on_lost(lost("malformed-event", f"{len(frame.data)} bytes of binary, events are text"))
 
     def _report_end(self, exc: Exception | None = None) -> None:
+        if not self._stood:
+            return
         rcvd, parser_exc = self._protocol.close_rcvd, self._protocol.parser_exc
         if rcvd is not None:
             words = f"close code {rcvd.code}" + (f", {rcvd.reason[:200]!r}" if rcvd.reason else "")
