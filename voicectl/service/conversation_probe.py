@@ -18,8 +18,7 @@ from voicectl.media.vad import VoiceActivityDetector
 
 TIMEOUT_S: Final = 60.0
 LONGEST_WINDOW: Final = 3000
-PROMPT: Final = "You are a helpful phone agent for an online shop. Answer in one short sentence."
-"""Instructions under which replies are written, the ones of the documented load measurements."""
+DEFAULT_LAG_S: Final = 0.03
 TURNS_BEHIND: Final = 3
 """Turns that a conversation holds on average: six a call, none at its start."""
 
@@ -45,7 +44,7 @@ class _Ear:
         pauses: list[Pause] = []
         begun_s = text_s = 0.0
         text, unclear, ended_s = "", False, self.last_s + self._settings.completion_ms / 1000
-        lag_s = 0.03
+        lag_s = DEFAULT_LAG_S
         step = round(FRAME_S * MODEL_RATE_HZ) * 2
         position_s = 0.0
         for start in range(0, len(self._pcm), step):
@@ -70,7 +69,9 @@ class _Ear:
                         self._listener.reset_turn()
                     case _:
                         pass
-        return pauses, max(0.05, ended_s - self.last_s), max(0.0, lag_s) if text_s else 0.03, text, unclear
+        # Voice activity may see the end before the last audible sample.
+        lag_s = max(lag_s, -self._settings.hesitation_ms / 1000) if text_s else DEFAULT_LAG_S
+        return pauses, max(0.05, ended_s - self.last_s), lag_s, text, unclear
 
 
 async def profiled(
