@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "doctor": Entry("voicectl.cli.doctor", "app", "Check whether this machine, or hosts, are fit."),
     "uninstall": Entry("voicectl.cli.uninstall", "app", "Remove voicectl from hosts; keeps data unless --purge."),
     "support-bundle": Entry("voicectl.cli.support_bundle", "app", "Collect what support needs, without secrets."),
+    "plan": Entry("voicectl.cli.plan", "app", "Size hosts for a demand: calls, memory, latency, costs."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
 

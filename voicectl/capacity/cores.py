@@ -1,0 +1,96 @@
+"""Cores that several computations share, by weight, as Linux does. Knows no stage and no event."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+NICE_STEP: Final = 1.25
+"""By how much the kernel's weight changes with each step of niceness (kernel/sched/core.c, sched_prio_to_weight)."""
+_DONE_S: Final = 1e-12
+
+
+def weight_of(niceness: int) -> float:
+    """Return the scheduler's weight of a thread, 1 for niceness 0."""
+    return float(NICE_STEP**-niceness)
+
+
+@dataclass(slots=True, eq=False)
+class Computation:
+    """Work on its way: `left_s` is how long it would take on cores of its own, on `threads` of them at once."""
+
+    left_s: float
+    weight: float
+    threads: int = 1
+    rate: float = field(default=0.0, init=False)
+
+
+class Cores:
+    """Processor sharing with weights (water-filling): no thread gets more than a core, what it leaves goes to others.
+
+    `background` cores are taken by what always goes before (the gateway). Threads of one computation wait for each
+    other at barriers: with a share r of a core each, T of them are on cores at once for r^T of the time. While k
+    cores are busy each runs at a speed between 1 (alone) and `crowd_speed` (all).
+    """
+
+    def __init__(self, cores: float, *, background: float = 0.0, crowd_speed: float = 1.0) -> None:
+        self._cores = cores
+        self._background = min(background, 0.97 * cores)
+        self._crowd_speed = crowd_speed
+        self._running: list[Computation] = []
+        self._now = 0.0
+        self._busy = 0.0
+        self.busy_core_s = 0.0
+
+    def add(self, work: Computation, now: float) -> None:
+        """Begin a computation."""
+        self.advance(now)
+        self._running.append(work)
+        self._share()
+
+    def advance(self, now: float) -> None:
+        """Let time pass; nothing may end in between."""
+        passed = now - self._now
+        if passed > 0:
+            for work in self._running:
+                work.left_s -= passed * work.rate
+            self.busy_core_s += passed * self._busy
+            self._now = now
+
+    def next_end(self) -> float:
+        """Return when the next computation ends if none begins before; infinity when there is none."""
+        soonest = math.inf
+        for work in self._running:
+            soonest = min(soonest, work.left_s / work.rate)
+        return self._now + max(0.0, soonest)
+
+    def pop_ended(self, now: float) -> list[Computation]:
+        """Let time pass and return what has ended."""
+        self.advance(now)
+        ended = [work for work in self._running if work.left_s <= _DONE_S + 1e-9 * work.rate]
+        if ended:
+            self._running = [work for work in self._running if work not in ended]
+            self._share()
+        return ended
+
+    def _share(self) -> None:
+        free = self._cores - self._background
+        waiting = self._running
+        shares: dict[int, float] = {}
+        while waiting:
+            total = sum(work.weight * work.threads for work in waiting)
+            sated = [work for work in waiting if free * work.weight >= total]
+            if not sated:
+                for work in waiting:
+                    shares[id(work)] = free * work.weight / total
+                break
+            for work in sated:
+                shares[id(work)] = 1.0
+                free -= work.threads
+            waiting = [work for work in waiting if id(work) not in shares]
+            free = max(free, 1e-6)
+        self._busy = sum(shares[id(work)] * work.threads for work in self._running)
+        busy = min(self._cores, self._busy + self._background)
+        crowd = max(0.0, busy - 1) / (self._cores - 1) if self._cores > 1 else 0.0
+        speed = 1 - (1 - self._crowd_speed) * crowd
+        for work in self._running:
+            work.rate = speed * shares[id(work)] ** work.threads

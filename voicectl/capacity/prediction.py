@@ -1,0 +1,184 @@
+"""Predict voice-to-voice times of a load, with an interval, and the highest load that keeps a promise."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicectl.capacity.conversation import Conversation, Tuning
+from voicectl.capacity.simulation import Load, simulate
+from voicectl.capacity.speeds import Speeds
+from voicectl.core.errors import UsageError
+
+TURNS: Final = 320
+"""Turns simulated for one figure; a P95 of so many is within some 5 % of its own limit."""
+REPLICATES: Final = 10
+Z95: Final = 1.96
+MODEL_ERROR: Final = 0.15
+"""Standard deviation of ln(measured P95 / predicted P95): what the model leaves out, and the drift of a shared
+machine between calibration and load. From the validation in `docs/capacity-method.md`."""
+ESTIMATE_ERROR: Final = 0.45
+"""The same where a data sheet was computed with and nothing was measured: a factor of 2.4 either way. A judgement,
+not a measurement."""
+SPEED_ERROR: Final = 0.04
+"""Standard error of a stage's mean time, from the medians of repeated calibrations."""
+
+_SLO: Final = re.compile(r"\s*v2v_p(?P<share>\d{1,2}(?:\.\d+)?)\s*(?:<=?)\s*(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>ms|s)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """A promise: this percentile of voice-to-voice times stays below `limit_s`."""
+
+    percentile: float
+    limit_s: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Slo":
+        """Return the promise in `v2v_p95<800ms`. Raises UsageError."""
+        match = _SLO.fullmatch(text)
+        if match is None or not 0 < float(match["share"]) < 100:
+            raise UsageError(f"{text!r} is no promise", hint="write it as v2v_p95<800ms, between v2v_p1 and v2v_p99.9")
+        return cls(float(match["share"]), float(match["limit"]) / (1000 if match["unit"] == "ms" else 1))
+
+    def __str__(self) -> str:
+        return f"v2v_p{self.percentile:g}<{self.limit_s * 1000:g}ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A predicted figure and the interval in which 95 of 100 measured ones should lie."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a load of `num_calls` is predicted to give. Times are seconds; `busy` is the part of each pool at work."""
+
+    num_calls: int
+    p50: Band
+    p95: Band
+    p99: Band
+    busy: dict[str, float]
+    over_slo: float | None = None
+    """Part of the turns beyond the limit of the promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """All that a prediction is made from. `model_error` is the standard deviation of ln(measured / predicted)."""
+
+    speeds: Speeds
+    conversation: Conversation
+    tuning: Tuning
+    model_error: float = MODEL_ERROR
+    others_cores: float = 0.0
+
+    def v2v_s(self, num_calls: int, *, seed: int = 1, turns: int = TURNS, speeds: Speeds | None = None) -> NDArray[np.float64]:
+        """Return simulated voice-to-voice times, shape (n,)."""
+        return self._run(num_calls, seed, turns, speeds)[0]
+
+    def _run(
+        self, num_calls: int, seed: int, turns: int, speeds: Speeds | None = None
+    ) -> tuple[NDArray[np.float64], dict[str, float]]:
+        load = Load(num_calls, turns_a_call=max(4, 1 + math.ceil(turns / num_calls)), others_cores=self.others_cores)
+        outcome = simulate(speeds or self.speeds, self.conversation, self.tuning, load, seed)
+        return outcome.v2v_s(), outcome.busy
+
+    def predict(self, num_calls: int, *, measured_turns: int | None = None, slo: Slo | None = None) -> Prediction:
+        """Return the prediction of a load.
+
+        Its interval holds three things: the speeds are known to `SPEED_ERROR`, the model is wrong by `model_error`,
+        and a measurement of `measured_turns` (default: as many as were simulated) has a percentile of its own.
+        """
+        v2v, busy = self._run(num_calls, 1, TURNS)
+        size = measured_turns or TURNS
+        rng = np.random.default_rng(11)
+        stages = ("stt", "turn", "prefill", "decode", "tts")
+        found: list[NDArray[np.float64]] = []
+        for replicate in range(REPLICATES):
+            factors = dict(zip(stages, np.exp(rng.normal(0, SPEED_ERROR, len(stages))).tolist(), strict=True))
+            replica = self.v2v_s(num_calls, seed=100 + replicate, turns=TURNS, speeds=self.speeds.scaled(factors))
+            # Percentiles of samples as small as the measurement, from each replica.
+            draws = rng.choice(replica, (20, min(size, 4 * TURNS)))
+            found.append(np.percentile(draws, [50, 95, 99], axis=1))
+        logs = np.log(np.concatenate(found, axis=1))
+        own = np.log(np.percentile(v2v, [50, 95, 99]))
+        bands = [
+            _band(float(own[row]), logs[row] - float(np.median(logs[row])), self.model_error)
+            for row in range(3)
+        ]
+        over = None if slo is None else float(np.mean(v2v > slo.limit_s))
+        return Prediction(num_calls, bands[0], bands[1], bands[2], busy, over)
+
+
+def _band(centre: float, deviations: NDArray[np.float64], model_error: float) -> Band:
+    half = math.hypot(float(np.std(deviations)), model_error) * Z95
+    return Band(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """The highest load that keeps a promise: calls at once, with the interval of the prediction.
+
+    `calls` is 0 where even one call breaks it; `best_s` is then the best that can be had. `at_cap` tells that the
+    bound of the search was reached first.
+    """
+
+    calls: int
+    low: int
+    high: int
+    best_s: float
+    at_cap: bool
+
+
+def knee(host: Host, slo: Slo, *, most: int) -> Knee:
+    """Return the highest load, of at most `most` calls, whose percentile stays below the limit of the promise.
+
+    The percentile as a function of the load is simulated with common random numbers, made monotone, and searched
+    three times: as it is, and with the error of the model for and against.
+    """
+    curve = _Curve(host, slo.percentile)
+    error = math.exp(Z95 * math.hypot(host.model_error, SPEED_ERROR))
+    calls = highest(lambda num: curve.at(num) <= slo.limit_s, most)
+    low = highest(lambda num: curve.at(num) * error <= slo.limit_s, calls)
+    high = highest(lambda num: curve.at(num) / error <= slo.limit_s, most) if calls < most else most
+    return Knee(calls, low, max(high, calls), curve.at(1), calls >= most)
+
+
+def highest(keeps: Callable[[int], bool], most: int) -> int:
+    """Return the largest number up to `most` that keeps a promise which, once broken, stays broken; 0 for none."""
+    if most < 1 or not keeps(1):
+        return 0
+    good, step = 1, 1
+    while good < most and keeps(min(most, good + step)):
+        good = min(most, good + step)
+        step *= 2
+    bad = min(most, good + step) if good < most else most + 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if keeps(middle) else (good, middle)
+    return good
+
+
+class _Curve:
+    """A percentile by the number of calls, simulated once each and never falling."""
+
+    def __init__(self, host: Host, percentile: float) -> None:
+        self._host = host
+        self._percentile = percentile
+        self._found: dict[int, float] = {}
+
+    def at(self, num_calls: int) -> float:
+        """Return the percentile, at least that of every smaller load that was looked at."""
+        if num_calls not in self._found:
+            v2v = np.concatenate([self._host.v2v_s(num_calls, seed=seed) for seed in (1, 2)])
+            self._found[num_calls] = float(np.percentile(v2v, self._percentile))
+        return max(value for num, value in self._found.items() if num <= num_calls)

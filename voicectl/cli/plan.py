@@ -1,0 +1,241 @@
+"""`voicectl plan`: from a demand to hosts, and the measurements that the answer rests on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
+from voicectl.cli.output import Output
+from voicectl.cli.quantities import seconds, share
+from voicectl.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicectl.capacity.demand import Demand
+    from voicectl.capacity.prediction import Host, Slo
+    from voicectl.core.profile import Profile
+    from voicectl.service.validating import Validation
+
+DEFAULT_SLO: Final = "v2v_p95<800ms"
+BROKEN_PROMISE: Final = 99
+"""Exit status where the promise cannot be kept, as for `bench` with a threshold that is breached."""
+
+app = typer.Typer(add_completion=False, invoke_without_command=True)
+
+SloOption = Annotated[str, typer.Option("--slo", metavar="PROMISE", help="For example 'v2v_p95<800ms'.")]
+CalibrationOption = Annotated[
+    Path | None, typer.Option("--calibration", metavar="FILE", help="A calibration; by default that of this host.")
+]
+
+
+@app.callback(
+    epilog="Example: voicectl plan --calls-per-hour 1200 --handle-time 180s --slo 'v2v_p95<800ms' --hardware l40s "
+    "--profile gpu-l40s"
+)
+def plan_command(
+    context: typer.Context,
+    *,
+    calls_per_hour: Annotated[
+        float | None, typer.Option("--calls-per-hour", metavar="N", help="Calls of the busiest hour.")
+    ] = None,
+    demand: Annotated[
+        Path | None, typer.Option("--demand", metavar="CSV", help="Calls by hour: hour,calls or timestamp,calls.")
+    ] = None,
+    day: Annotated[str, typer.Option("--day", metavar="NAME", help="Shape of the day: office or flat.")] = "office",
+    handle_time: Annotated[str, typer.Option("--handle-time", metavar="TIME", help="Length of a call.")] = "180s",
+    talk_ratio: Annotated[
+        str | None, typer.Option("--talk-ratio", metavar="SHARE", help="Part of a call in which the caller speaks.")
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", metavar="CODE[=SHARE]", help="Languages; repeatable. en")
+    ] = None,
+    slo: SloOption = DEFAULT_SLO,
+    blocking: Annotated[str, typer.Option("--blocking", metavar="SHARE", help="Calls that may find no line.")] = "1%",
+    burst: Annotated[float, typer.Option("--burst", metavar="X", min=1, max=100, help="How far traffic leaps.")] = 2.0,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    hardware: Annotated[
+        str | None, typer.Option("--hardware", metavar="NAME|FILE", help="A data sheet instead of a calibration.")
+    ] = None,
+    calibration: CalibrationOption = None,
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Go further than twice beyond what was calibrated.")
+    ] = False,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="What if: language model.")] = None,
+    quantisation: Annotated[
+        str | None, typer.Option("--quantisation", metavar="TYPE", help="What if: q4_0, q4_k_m, q8_0, f16, …")
+    ] = None,
+    context_tokens: Annotated[
+        int | None, typer.Option("--context", metavar="TOKENS", min=256, help="What if: tokens of a conversation.")
+    ] = None,
+    kv: Annotated[str | None, typer.Option("--kv", metavar="TYPE", help="What if: f16 or q8_0 cache.")] = None,
+    reply_tokens: Annotated[
+        int | None, typer.Option("--reply-tokens", metavar="N", min=1, max=4096, help="What if: length of replies.")
+    ] = None,
+    price: Annotated[float | None, typer.Option("--price", metavar="USD", min=0, help="Price of a host.")] = None,
+    power: Annotated[float | None, typer.Option("--power", metavar="W", min=0, help="Full power of a host.")] = None,
+    kwh: Annotated[float, typer.Option("--kwh", metavar="USD", min=0, help="Price of a kWh.")] = 0.15,
+    years: Annotated[float, typer.Option("--years", min=0.5, max=20, help="Depreciation of a host.")] = 4.0,
+    staff: Annotated[float | None, typer.Option("--staff", metavar="USD", min=0, help="Staff a month.")] = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FILE", help="Write the profile with the settings to apply.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the plan: .svg, .png or .html.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Size hosts for a demand: sessions a host, hosts for the peak, memory, latency, costs, settings.
+
+    Rests on `voicectl plan calibrate` of this host, or on a data sheet (--hardware), whose answers are ESTIMATES.
+    Exit 99 when the promise cannot be kept; the best that can be had is told.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from voicectl.capacity.planner import plan
+    from voicectl.capacity.prediction import Slo
+    from voicectl.cli.plan_view import render_plan
+    from voicectl.service.planning import Basis, Money, Wanted, WhatIf, question_of, write_profile
+
+    if hardware is not None and calibration is not None:
+        raise UsageError("--hardware and --calibration exclude each other", hint="a plan rests on one of them")
+    if plot is not None and plot.suffix not in {".svg", ".png", ".html"}:
+        raise UsageError(f"--plot {plot}: is no .svg, .png or .html")
+    chosen = chosen_profile(profile, settings)
+    wanted = Wanted(
+        profile=chosen,
+        demand=_demand(calls_per_hour, demand, day, handle_time, talk_ratio, language),
+        slo=Slo.parse(slo),
+        blocking=share(blocking, "--blocking"),
+        basis=Basis(calibration, hardware, extrapolate),
+        what_if=WhatIf(model, quantisation, context_tokens, kv, reply_tokens),
+        money=Money(price, power, kwh, years, staff),
+        burst_factor=burst,
+    )
+    output = Output(json=json)
+    found = plan(question_of(wanted))
+    output.result(found.document(), lambda console: render_plan(console, found))
+    if not found.sessions:
+        raise typer.Exit(BROKEN_PROMISE)
+    if plot is not None:
+        from voicectl.cli.plan_plots import draw
+
+        draw(found, wanted.demand, plot)
+        output.note(f"drawn: {plot}")
+    if write is not None:
+        write_profile(found, chosen, write)
+        output.note(f"written: {write}; serve it with `voicectl serve --profile {write}`")
+
+
+def _demand(
+    calls_per_hour: float | None,
+    table: Path | None,
+    day: str,
+    handle_time: str,
+    talk_ratio: str | None,
+    language: list[str] | None,
+) -> "Demand":
+    from voicectl.capacity.demand import demand_of, language_shares, read_demand
+
+    handle_s = seconds(handle_time, "--handle-time")
+    ratio = None if talk_ratio is None else share(talk_ratio, "--talk-ratio")
+    languages = language_shares(language or ["en"])
+    if (calls_per_hour is None) == (table is None):
+        raise UsageError(
+            "how many calls are there?", hint="give either --calls-per-hour N or --demand FILE.csv (hour,calls)"
+        )
+    if table is not None:
+        return read_demand(table, handle_s, talk_ratio=ratio, languages=languages)
+    return demand_of(calls_per_hour or 0.0, handle_s, day=day, talk_ratio=ratio, languages=languages)
+
+
+@app.command("calibrate", epilog="Example: voicectl plan calibrate --profile cpu")
+def calibrate_command(
+    *,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where it goes; by default this host's folder.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure this host with the profile's models, in under a minute, while nothing else runs on it."""
+    from voicectl.capacity.calibration import write_calibration
+    from voicectl.cli.plan_view import render_calibration
+    from voicectl.core.log import configure
+    from voicectl.service.calibrating import BUSY_CORES, calibrate, calibration_path
+
+    configure(json=False, level="error")
+    output = Output(json=json)
+    chosen = chosen_profile(profile, settings)
+    path = out or calibration_path(chosen.name)
+    found = asyncio.run(
+        calibrate(chosen, _gateway(profile, settings), on_step=lambda step: output.note(f"{step} …"))
+    )
+    write_calibration(found, path)
+    document = {**asdict(found), "speeds": found.speeds.document(), "path": str(path)}
+    output.result(document, lambda console: render_calibration(console, found, path))
+    if found.machine.load > BUSY_CORES:
+        output.note(f"WARNING: other work took {found.machine.load:.1f} cores meanwhile; repeat it on an idle host")
+
+
+@app.command("validate", epilog="Example: voicectl plan validate --slo 'v2v_p95<1s' --seconds 120")
+def validate_command(
+    *,
+    slo: SloOption = DEFAULT_SLO,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    calibration: CalibrationOption = None,
+    length: Annotated[str, typer.Option("--seconds", metavar="TIME", help="How long each of three loads lasts.")] = "60s",
+    json: JsonOption = False,
+) -> None:
+    """Hold real calls at and around the predicted highest load, and print predicted against measured.
+
+    The callers run on this host, too: their share of its cores is part of the prediction.
+    """
+    from voicectl.capacity.prediction import Slo
+    from voicectl.cli.plan_view import render_validation, validation_document
+    from voicectl.core.log import configure
+    from voicectl.service.planning import host_of
+    from voicectl.service.validating import CALLERS_CORES, MOST_CALLS
+
+    configure(json=False, level="error")
+    output = Output(json=json)
+    chosen = chosen_profile(profile, settings)
+    host = replace(host_of(chosen, calibration), others_cores=CALLERS_CORES)
+    # Admission must not decide what is measured: loads above the knee are held, too.
+    start = _gateway(profile, [*(settings or []), f"server.max_sessions={MOST_CALLS}"])
+    found = asyncio.run(_validate(chosen, start, host, Slo.parse(slo), seconds(length, "--seconds")))
+    output.result(validation_document(found), lambda console: render_validation(console, found))
+
+
+async def _validate(
+    chosen: "Profile", start: Callable[[], AbstractAsyncContextManager[str]], host: "Host", slo: "Slo", length_s: float
+) -> "Validation":
+    """Hold the loads, each with a gateway of its own, so that none inherits what another left behind."""
+    from voicectl.bench.generator.target import Target
+    from voicectl.service.validating import Held, caller_voices, held_by, validate, workload_of
+
+    workload = workload_of(await caller_voices(chosen), host.conversation)
+
+    async def hold(num_calls: int, seconds: float) -> Held:
+        async with start() as url:
+            return await held_by(Target(url, private=True), workload, num_calls, seconds)
+
+    return await validate(host, slo, hold, seconds=length_s)
+
+
+def _gateway(profile: str | None, settings: list[str] | None) -> Callable[[], AbstractAsyncContextManager[str]]:
+    """Return what starts a private gateway like the one that `serve` runs, and gives its URL."""
+    from voicectl.cli.private_gateway import private_gateway
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[str]:
+        async with private_gateway(profile, settings or ()) as gateway:
+            yield await gateway.url()
+
+    return opened

@@ -1,0 +1,210 @@
+"""Calibrate this host: run the real stages, then a few real calls, and keep what their times say."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from voicectl import __version__
+from voicectl.bench.load import LoadShape, TurnOutcome, Utterance, run_calls
+from voicectl.bench.usage import family, machine_busy_s
+from voicectl.capacity.calibration import FORMAT, Calibration, Machine
+from voicectl.capacity.conversation import Conversation
+from voicectl.capacity.fit import fit_speeds
+from voicectl.capacity.observations import LiveCall, Observation
+from voicectl.capacity.speeds import Place, Speeds
+from voicectl.capacity.tuning import thread_settings
+from voicectl.core.audio import MODEL_RATE_HZ, Samples
+from voicectl.core.errors import EngineError
+from voicectl.core.lockfile import read_lock
+from voicectl.core.paths import state_path
+from voicectl.core.profile import Profile
+from voicectl.engine.engine import Engine, EngineOptions
+from voicectl.service import stage_probes as probe
+from voicectl.service.app import model_roots
+from voicectl.service.conversation_probe import profiled
+
+ROUNDS: Final = 3
+LIVE_CALLS: Final = 2
+LIVE_TURNS: Final = 2
+THINK_S: Final = 6.0
+"""Pause of the reference conversation, as in the documented load measurements."""
+BUSY_CORES: Final = 0.3
+"""A host on which other work takes more than this is not measured, but told so."""
+_LIBRARIES: Final = ("ctranslate2", "llama-cpp-python", "onnxruntime", "piper-tts")
+_PATHS: Final = ("vad", "endpointing", "stt", "llm", "tts")
+
+OpenGateway = Callable[[], AbstractAsyncContextManager[str]]
+"""Starts a gateway with the profile in a process below this one, and gives its URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a calibration may be asked for: other utterances than its own, and what to call them."""
+
+    utterances: Sequence[Samples] | None = None
+    name: str = "reference"
+
+
+def calibration_path(profile: str) -> Path:
+    """Return where the calibration of a profile on this host is kept."""
+    return state_path() / "calibrations" / f"{profile}.json"
+
+
+async def calibrate(
+    profile: Profile,
+    open_gateway: OpenGateway | None,
+    *,
+    wishes: Wishes | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Calibration:
+    """Measure this host with the profile's models; takes some 40 seconds, without a gateway some 25.
+
+    Raises EngineError or what the store raises where models are missing.
+    """
+    wishes = wishes or Wishes()
+    began_at, busy_s = time.monotonic(), machine_busy_s()
+    mine_s = _own_s()
+    on_step("starting the models")
+    roots = model_roots(profile)
+    cores = os.cpu_count() or 1
+    async with Engine(profile, roots, options=EngineOptions(log_level="error", standby=False)) as engine:
+        voices, seen, crowd = await _stages(engine, profile, cores, on_step)
+        on_step("profiling the conversation")
+        utterances = wishes.utterances or voices
+        conversation = await profiled(
+            engine, profile, roots["vad"], utterances, name=wishes.name, think_s=THINK_S, think_spread_s=0.0
+        )
+    live = None
+    if open_gateway is not None:
+        on_step("holding two calls")
+        live = await _live(open_gateway, voices)
+    fitted = fit_speeds(seen)
+    took_s = time.monotonic() - began_at
+    others = max(0.0, machine_busy_s() - busy_s - (_own_s() - mine_s)) / took_s
+    speeds = Speeds(
+        cores=cores,
+        **fitted.parameters,
+        session_cores=0.012 if live is None else live.session_cores,
+        crowd_speed=crowd,
+        hearing_s=sum(turn.hearing_s or 0.0 for turn in conversation.turns) / len(conversation.turns),
+        sending_s=0.03 if live is None else live.sending_s,
+        places=_places(profile),
+        spread=fitted.spread,
+    )
+    return Calibration(
+        format=FORMAT,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        took_s=took_s,
+        voicectl=__version__,
+        machine=Machine(_processor(), cores, psutil.virtual_memory().total, profile.hardware.gpu, others),
+        profile=profile.name,
+        models=profile.model_names(),
+        pins=_pins(profile),
+        versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        settings={section: getattr(profile, section).model_dump(mode="json") for section in ("stt", "llm", "tts")},
+        threads=thread_settings(profile),
+        speeds=speeds,
+        residuals=fitted.residuals,
+        live=live,
+        conversation=conversation,
+    )
+
+
+async def profile_utterances(profile: Profile, utterances: Sequence[Samples], name: str, think_s: float) -> Conversation:
+    """Return what conversations of these utterances ask of the profile's engine, without calibrating it."""
+    roots = model_roots(profile)
+    async with Engine(profile, roots, options=EngineOptions(log_level="error", standby=False)) as engine:
+        return await profiled(engine, profile, roots["vad"], utterances, name=name, think_s=think_s)
+
+
+async def _stages(
+    engine: Engine, profile: Profile, cores: int, on_step: Callable[[str], None]
+) -> tuple[list[Samples], list[Observation], float]:
+    on_step("speaking")
+    voices, seen = await probe.spoken(engine, probe.SENTENCES)
+    _, again = await probe.spoken(engine, probe.SENTENCES[:3])
+    on_step("transcribing")
+    seen += again + await probe.transcriptions(engine, profile, voices, ROUNDS)
+    seen += await probe.scores(engine, voices, 2 * ROUNDS)
+    on_step("reading prompts and writing replies")
+    seen += await probe.prompts(engine, profile, ROUNDS - 1)
+    seen += await probe.replies(engine, profile)
+    crowd = await probe.crowd_speed(engine, voices, cores)
+    return voices, seen, crowd
+
+
+async def _live(open_gateway: OpenGateway, voices: Sequence[Samples]) -> LiveCall:
+    """Hold a few calls through a real gateway and return what only they show. Raises EngineError without an answer."""
+    utterances = [Utterance.of(f"sentence {index}", voice, MODEL_RATE_HZ) for index, voice in enumerate(voices[:4])]
+    shape = LoadShape(LIVE_CALLS, LIVE_TURNS, stagger_s=1.1, pause_s=0.4, unanswered_s=15.0)
+    async with open_gateway() as url:
+        before, began_at = family(os.getpid()), time.monotonic()
+        outcomes = await run_calls(url, shape, utterances)
+        after, wall_s = family(os.getpid()), time.monotonic() - began_at
+    turns = [turn for outcome in outcomes for turn in outcome.turns if turn.report.v2v_ms is not None]
+    if not turns:
+        failures = "; ".join(outcome.failure or "no answer" for outcome in outcomes)
+        raise EngineError(f"none of {LIVE_CALLS} calls was answered: {failures}", hint="try `voicectl talk --ask Hello`")
+    spent_s = sum(
+        usage.cpu_s - before[pid].cpu_s for pid, usage in after.items() if usage.name == "gateway" and pid in before
+    )
+    sending = sorted(_sending_s(turn) for turn in turns)
+    memory: dict[str, int] = {}
+    for usage in after.values():
+        if not usage.name.startswith("python"):
+            memory[usage.name] = max(memory.get(usage.name, 0), usage.rss_bytes)
+    return LiveCall(
+        session_cores=spent_s / wall_s / LIVE_CALLS,
+        sending_s=sending[len(sending) // 2],
+        v2v_s=tuple((turn.report.v2v_ms or 0.0) / 1000 for turn in turns),
+        num_calls=LIVE_CALLS,
+        memory_bytes=memory,
+    )
+
+
+def _sending_s(turn: TurnOutcome) -> float:
+    """Return what of a turn lies behind its stages up to the first sound: playout, transport, lead-in, the rest."""
+    stages = turn.report.stages_ms
+    spent_ms = sum(stages[name] or 0.0 for name in _PATHS)
+    return max(0.0, (turn.report.v2v_ms or 0.0) - spent_ms) / 1000
+
+
+def _places(profile: Profile) -> dict[str, Place]:
+    return {
+        stage: "gpu" if worker.device == "cuda" and stage in ("stt", "llm") else "cpu"
+        for worker in profile.workers
+        if not worker.fallback
+        for stage in worker.stages
+    }
+
+
+def _pins(profile: Profile) -> dict[str, str]:
+    """Return the digest of the largest file of each model: the weights."""
+    lock = read_lock()
+    models = {name: lock.model(name) for name in profile.model_names().values()}
+    return {name: max(model.files, key=lambda file: file.size).sha256 for name, model in models.items()}
+
+
+def _own_s() -> float:
+    """Return the processor seconds of this process and its children, ended ones included."""
+    spent = os.times()
+    live = sum(usage.cpu_s for pid, usage in family(os.getpid()).items() if pid != os.getpid())
+    return spent.user + spent.system + spent.children_user + spent.children_system + live
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

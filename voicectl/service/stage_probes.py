@@ -1,0 +1,190 @@
+"""Time single pieces of work of a running engine, one at a time, through its ports. Fits nothing."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from random import Random
+from typing import Final
+
+import numpy as np
+
+from voicectl.capacity.observations import Observation
+from voicectl.capacity.speeds import window_of
+from voicectl.core.audio import MODEL_RATE_HZ, Samples, pcm16_to_float
+from voicectl.core.ports import ChatRequest, Message
+from voicectl.core.profile import Profile
+from voicectl.engine.engine import Engine
+from voicectl.media.resample import resample
+
+TIMEOUT_S: Final = 60.0
+SENTENCES: Final = (
+    "I would like to change my delivery address, please.",
+    "Could you tell me when the store in the city centre opens on Saturday?",
+    "My parcel was supposed to arrive yesterday, but I have not received it.",
+    "What does the larger one cost?",
+    "I ordered two lamps last week and one of them is broken, so I want to send it back.",
+    "Can I pay by invoice?",
+)
+"""What is spoken to measure with: requests of a phone caller, 1.5 to 5 seconds each."""
+HEARD_S: Final = (1.2, 2.5, 4.0, 6.5, 9.5, 13.0)
+"""Lengths of audio that are transcribed: three of the four windows."""
+PROMPT_WORDS: Final = (6, 24, 60, 150, 300)
+BATCHES: Final = ((1, 20), (1, 300), (4, 20), (4, 300), (8, 20))
+"""Replies at the same time, and words of context behind each."""
+REPLY_TOKENS: Final = 24
+_STORY: Final = "Tell me a very long story about the sea, with every detail."
+_WORDS: Final = ("river", "seven", "cloud", "paper", "green", "market", "listen", "window", "early", "stone")
+
+
+async def spoken(engine: Engine, texts: Sequence[str]) -> tuple[list[Samples], list[Observation]]:
+    """Speak texts; return them at 16 kHz, and how long their first and later chunks took."""
+    voices, seen = [], []
+    for text in texts:
+        chunks, times, rate = [], [time.perf_counter()], MODEL_RATE_HZ
+        async with aclosing(engine.synthesizer.synthesize(text, timeout_s=TIMEOUT_S)) as stream:
+            async for chunk in stream:
+                if chunk.pcm:
+                    times.append(time.perf_counter())
+                    chunks.append(pcm16_to_float(chunk.pcm))
+                    rate = chunk.sample_rate
+        lengths_s = [chunk.size / rate for chunk in chunks]
+        took_s = np.diff(times)
+        seen.append(Observation("tts_first", (sum(lengths_s), lengths_s[0]), float(took_s[0])))
+        # From the last chunk silence was trimmed: its length says little of its work.
+        seen += [
+            Observation("tts_chunk", (length_s,), float(one))
+            for length_s, one in zip(lengths_s[1:-1], took_s[1:-1], strict=True)
+        ]
+        voices.append(resample(np.concatenate(chunks), rate, MODEL_RATE_HZ))
+    return voices, seen
+
+
+async def transcriptions(engine: Engine, profile: Profile, voices: Sequence[Samples], rounds: int) -> list[Observation]:
+    """Transcribe speech of several lengths."""
+    seen = []
+    speech = np.concatenate([voices[index % len(voices)] for index in range(2 * len(voices))])
+    windows = profile.stt.windows
+    for number in range(rounds):
+        for length_s in HEARD_S:
+            start = number * MODEL_RATE_HZ // 2
+            audio = speech[start : start + round(length_s * MODEL_RATE_HZ)]
+            began_at = time.perf_counter()
+            await engine.transcriber.transcribe(audio, second_look=False, timeout_s=TIMEOUT_S)
+            took_s = time.perf_counter() - began_at
+            seconds = audio.size / MODEL_RATE_HZ
+            seen.append(Observation("stt", (window_of(seconds, windows), seconds), took_s))
+    return seen
+
+
+async def scores(engine: Engine, voices: Sequence[Samples], rounds: int) -> list[Observation]:
+    """Judge whether turns sound complete."""
+    seen = []
+    for number in range(rounds):
+        began_at = time.perf_counter()
+        await engine.turn_detector.completeness(voices[number % len(voices)], timeout_s=TIMEOUT_S)
+        seen.append(Observation("turn", (), time.perf_counter() - began_at))
+    return seen
+
+
+async def prompts(engine: Engine, profile: Profile, rounds: int) -> list[Observation]:
+    """Read prompts of several lengths, none of which is in the cache."""
+    seen, random = [], Random(5)  # noqa: S311 - words to read, no secret
+    for number in range(rounds):
+        for num_words in PROMPT_WORDS:
+            session = f"calibrate-prompt-{number}-{num_words}"
+            text = " ".join(random.choice(_WORDS) for _ in range(num_words))
+            request = _request(profile, session, text, max_tokens=1)
+            began_at = time.perf_counter()
+            first_at, usage = None, None
+            async with aclosing(engine.language_model.generate(request, timeout_s=TIMEOUT_S)) as deltas:
+                async for delta in deltas:
+                    first_at = first_at or time.perf_counter()
+                    usage = delta.usage or usage
+            await engine.language_model.forget(session)
+            if usage is not None and first_at is not None:
+                num_tokens = usage.prompt_tokens - usage.cached_tokens
+                num_steps = -(-num_tokens // profile.llm.prefill_tokens)
+                seen.append(Observation("prefill", (num_steps, num_tokens), first_at - began_at))
+    return seen
+
+
+async def replies(engine: Engine, profile: Profile) -> list[Observation]:
+    """Write several replies at once, over short and long contexts."""
+    seen: list[Observation] = []
+    most = max(1, min(profile.llm.hot_sessions, profile.server.queue_depth))
+    random = Random(7)  # noqa: S311 - words to read, no secret
+    for size, num_words in BATCHES:
+        if size > most:
+            continue
+        filler = " ".join(random.choice(_WORDS) for _ in range(num_words))
+        names = [f"calibrate-reply-{size}-{num_words}-{index}" for index in range(size)]
+        requests = [_request(profile, name, f"{filler}. {_STORY}", max_tokens=REPLY_TOKENS) for name in names]
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(_arrivals(engine, request)) for request in requests]
+        arrivals = [run.result() for run in runs]
+        began_at = max(times[0] for times, _ in arrivals)
+        ended_at = min(times[-1] for times, _ in arrivals)
+        inside = [one for one in arrivals[0][0] if began_at <= one <= ended_at]
+        context = sum(tokens for _, tokens in arrivals)
+        if len(inside) > 3:
+            steps = np.diff(inside)
+            seen += [Observation("decode", (size, context), float(one)) for one in _in_thirds(steps)]
+        for name in names:
+            await engine.language_model.forget(name)
+    return seen
+
+
+async def crowd_speed(engine: Engine, voices: Sequence[Samples], cores: int) -> float:
+    """Return how fast a core is while all are at work, against alone: transcriptions one by one, and side by side."""
+    speech = voices[0]
+
+    async def hear(times: int) -> float:
+        began_at = time.perf_counter()
+        for _ in range(times):
+            await engine.transcriber.transcribe(speech, second_look=False, timeout_s=TIMEOUT_S)
+        return (time.perf_counter() - began_at) / times
+
+    async def score(times: int) -> None:
+        for _ in range(times):
+            await engine.turn_detector.completeness(speech, timeout_s=TIMEOUT_S)
+
+    if cores < 2:
+        return 1.0
+    alone_s = min([await hear(3), await hear(3)])
+    async with asyncio.TaskGroup() as group:
+        beside = group.create_task(score(60))
+        crowded = [await hear(3), await hear(3)]
+        beside.cancel()
+    return min(1.0, max(0.4, alone_s / min(crowded)))
+
+
+def _in_thirds(steps: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> list[float]:
+    """Return the median of each third: three observations, none of them a single step that was disturbed."""
+    return [float(np.median(part)) for part in np.array_split(steps, 3) if part.size]
+
+
+async def _arrivals(engine: Engine, request: ChatRequest) -> tuple[list[float], int]:
+    """Return when each piece of a reply came, and how many tokens it and its prompt hold in the middle of it."""
+    times: list[float] = []
+    usage = None
+    async with aclosing(engine.language_model.generate(request, timeout_s=TIMEOUT_S)) as deltas:
+        async for delta in deltas:
+            if delta.text:
+                times.append(time.perf_counter())
+            usage = delta.usage or usage
+    tokens = 0 if usage is None else usage.prompt_tokens + usage.completion_tokens // 2
+    return times or [time.perf_counter()], tokens
+
+
+def _request(profile: Profile, session: str, text: str, *, max_tokens: int) -> ChatRequest:
+    llm = profile.llm
+    return ChatRequest(
+        session_id=session,
+        messages=(Message("system", llm.system_prompt), Message("user", text)),
+        max_tokens=max_tokens,
+        temperature=llm.temperature,
+        top_p=llm.top_p,
+        top_k=llm.top_k,
+        seed=llm.seed,
+    )
