@@ -29,7 +29,6 @@ from voicectl.bench.generator.messages import (
 from voicectl.bench.run_record import CallSample, TurnSample
 from voicectl.bench.workload.ready import script_of
 
-
 _NICENESS: Final = -10
 
 
