@@ -72,6 +72,7 @@ class Conversation:
         bank: FrameBank,
         settings: CallSettings,
         lag: Thinned,
+        *,
         on_turn: Callable[[TurnSample], None] = lambda turn: None,
     ) -> None:
         self._number = number

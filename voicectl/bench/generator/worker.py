@@ -101,7 +101,7 @@ class Worker:
         def on_turn(turn: TurnSample) -> None:
             self._tell(TurnOver(number, turn))
 
-        call = Conversation(number, script, self.bank, self.settings, self.lag, on_turn)
+        call = Conversation(number, script, self.bank, self.settings, self.lag, on_turn=on_turn)
         self.live.add(call)
         try:
             sample = await call.hold(scheduled_at)
