@@ -61,7 +61,7 @@ def turns_of(record: RunRecord) -> list[TurnSample]:
 
 def lag_s(record: RunRecord) -> float:
     """Return how late this machine was: what a measurement on it can be wrong by."""
-    return float(np.percentile(record.health.lag_s, 99)) + 0.003
+    return max(record.health.lag_s) + 0.003
 
 
 def assert_recovered(record: RunRecord, server: NullServer) -> None:
@@ -77,7 +77,7 @@ def assert_recovered(record: RunRecord, server: NullServer) -> None:
         assert np.percentile(found, share) == pytest.approx(wanted, abs=0.03 * wanted + lag)
     # The intended instants are those at which the server heard the last sample, up to one constant.
     apart = np.diff([turn.voiced_at for turn in truth]) - np.diff([turn.intended_at for turn in measured])
-    assert np.abs(apart).max() < 2 * max(lag, 0.005)
+    assert np.abs(apart).max() < 2 * lag
 
 
 async def test_injected_delays_are_recovered_by_two_processes() -> None:
@@ -108,7 +108,7 @@ async def test_stall_of_the_server_counts_in_full_and_calls_begin_on_schedule_al
     async with null_server(Script(delay=("constant", 0.25), stalls=((stall_at_s, stall_s),))) as server:
         record = await run_load(plan(calls=20, duration_s=4.0), workload(WORDS), Target(server.url))
     assert {call.end for call in record.calls} == {"completed"}
-    lag = max(lag_s(record), 0.05)
+    lag = lag_s(record)
     assert max(call.started_at - call.scheduled_at for call in record.calls) < 2 * lag
     # Calls that came while the server stood still waited for it; their set-up counts from the schedule.
     assert max(call.connected_at - call.scheduled_at for call in record.calls) > 0.6 * stall_s
