@@ -127,7 +127,8 @@ async def test_answers_that_never_come_are_censored_and_the_call_goes_on() -> No
 
 
 async def test_barge_in_stops_when_the_server_says_and_goes_on_where_it_does_not() -> None:
-    stubborn = Script(reply_s=1.6, barge_in_s=9.0)
+    # Its second answer comes after its first is over, which must end by itself.
+    stubborn = Script(("constant", 1.4), reply_s=1.6, barge_in_s=9.0)
     async with null_server(Script(reply_s=3.0, barge_in_s=0.2)) as server, null_server(stubborn) as other:
         turns = workload(WORDS, OVER)
         obeyed, ignored = await asyncio.gather(
