@@ -45,8 +45,9 @@ class Script:
     """How the server behaves. `delay` is ("constant", s), ("lognormal", median s, sigma) or ("bimodal", a, b, share).
 
     `stalls` are (seconds from the first connection, seconds): the whole process stands still. `fault` strikes
-    in every `every`-th call, from turn `from_turn` on; a call may also name its fault as the model of its URL. A reply of `reply_s` comes at the pace of speech or, with
-    `burst`, at once. `barge_in_s` is from the first loud frame of an interruption to the end of the reply.
+    in every `every`-th call, from turn `from_turn` on; a call may also name its fault as the model of its URL.
+    A reply of `reply_s` comes at the pace of speech or, with `burst`, at once. `barge_in_s` is from the first
+    loud frame of an interruption to the end of the reply.
     """
 
     delay: tuple[Any, ...] = ("constant", 0.3)

@@ -61,7 +61,7 @@ def turns_of(record: RunRecord) -> list[TurnSample]:
 
 def lag_s(record: RunRecord) -> float:
     """Return how late this machine was: what a measurement on it can be wrong by."""
-    return float(np.percentile(record.health.lag_s, 99)) + 0.003
+    return max(record.health.lag_s) + 0.003
 
 
 def assert_recovered(record: RunRecord, server: NullServer) -> None:
@@ -77,7 +77,7 @@ def assert_recovered(record: RunRecord, server: NullServer) -> None:
         assert np.percentile(found, share) == pytest.approx(wanted, abs=0.03 * wanted + lag)
     # The intended instants are those at which the server heard the last sample, up to one constant.
     apart = np.diff([turn.voiced_at for turn in truth]) - np.diff([turn.intended_at for turn in measured])
-    assert np.abs(apart).max() < 2 * max(lag, 0.005)
+    assert np.abs(apart).max() < 2 * lag
 
 
 async def test_injected_delays_are_recovered_by_two_processes() -> None:
@@ -108,7 +108,7 @@ async def test_stall_of_the_server_counts_in_full_and_calls_begin_on_schedule_al
     async with null_server(Script(delay=("constant", 0.25), stalls=((stall_at_s, stall_s),))) as server:
         record = await run_load(plan(calls=20, duration_s=4.0), workload(WORDS), Target(server.url))
     assert {call.end for call in record.calls} == {"completed"}
-    lag = max(lag_s(record), 0.05)
+    lag = lag_s(record)
     assert max(call.started_at - call.scheduled_at for call in record.calls) < 2 * lag
     # Calls that came while the server stood still waited for it; their set-up counts from the schedule.
     assert max(call.connected_at - call.scheduled_at for call in record.calls) > 0.6 * stall_s
@@ -127,7 +127,8 @@ async def test_answers_that_never_come_are_censored_and_the_call_goes_on() -> No
 
 
 async def test_barge_in_stops_when_the_server_says_and_goes_on_where_it_does_not() -> None:
-    stubborn = Script(reply_s=1.6, barge_in_s=9.0)
+    # Its second answer comes after its first is over, which must end by itself.
+    stubborn = Script(("constant", 1.4), reply_s=1.6, barge_in_s=9.0)
     async with null_server(Script(reply_s=3.0, barge_in_s=0.2)) as server, null_server(stubborn) as other:
         turns = workload(WORDS, OVER)
         obeyed, ignored = await asyncio.gather(
@@ -136,8 +137,12 @@ async def test_barge_in_stops_when_the_server_says_and_goes_on_where_it_does_not
     first, over = turns_of(obeyed)
     assert (first.end, over.end, over.kind) == ("answered", "answered", "barge-in")
     assert over.barge_in_stop_s == pytest.approx(server.stops_s[0], abs=0.02 + lag_s(obeyed))
-    # A reply of 1.6 s that is spoken over after 0.5 s and takes no notice sounds for 1.1 s more.
-    assert turns_of(ignored)[1].barge_in_stop_s == pytest.approx(1.1, abs=0.06 + lag_s(ignored))
+    # A reply that takes no notice sounds to its own end, 1.6 s after it began.
+    first, over = turns_of(ignored)
+    onset_at = over.intended_at - 0.4
+    assert onset_at - (first.intended_at + first.v2v_s) >= 0.5 - 0.001
+    left_s = first.intended_at + first.v2v_s + 1.6 - onset_at
+    assert over.barge_in_stop_s == pytest.approx(left_s, abs=0.02 + lag_s(ignored))
 
 
 async def test_what_wants_no_answer_tells_whether_one_came() -> None:
@@ -163,9 +168,8 @@ async def test_run_that_is_stopped_hangs_up_and_tells_what_it_saw() -> None:
         if progress.answered:
             stopping.set()
 
-    # The first turn of each call is measured at once, for the second speaks over its reply; the third never ends.
-    turns = workload(WORDS, OVER, WORDS)
-    async with null_server(Script(reply_s=20.0)) as server:
+    turns = workload(*[WORDS] * 100)
+    async with null_server() as server:
         record = await run_load(
             plan(calls=400, duration_s=100.0),
             turns,
@@ -255,7 +259,7 @@ async def _runs() -> dict[str, RunRecord]:
             return await run_load(plan(answer_timeout_s=0.9), workload(), target)
 
     async with null_server(Script(delay=("constant", 0.2))) as server:
-        urls = {fault: server.url for fault in FAULTS} | {"nobody": "ws://127.0.0.1:9"}
+        urls = dict.fromkeys(FAULTS, server.url) | {"nobody": "ws://127.0.0.1:9"}
         records = await asyncio.gather(*(run(fault, url) for fault, url in urls.items()))
     return dict(zip(urls, records, strict=True))
 
@@ -265,6 +269,8 @@ def bad_servers() -> dict[str, RunRecord]:
     return asyncio.run(_runs())
 
 
+# Twenty runs, a few at a time: half a minute on two idle cores, and minutes where there is other work.
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("fault", sorted(EXPECTED))
 def test_bad_server_ends_in_a_named_outcome(bad_servers: dict[str, RunRecord], fault: str) -> None:
     end, failure, turns = EXPECTED[fault]

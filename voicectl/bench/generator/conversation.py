@@ -72,6 +72,7 @@ class Conversation:
         bank: FrameBank,
         settings: CallSettings,
         lag: Thinned,
+        *,
         on_turn: Callable[[TurnSample], None] = lambda turn: None,
     ) -> None:
         self._number = number
@@ -134,7 +135,11 @@ class Conversation:
         deadline = time.monotonic() + settings.connect_timeout_s
         opening = asyncio.ensure_future(
             open_line(
-                settings.address, settings.headers, self._hearing.message, self._fail, timeout_s=settings.connect_timeout_s
+                settings.address,
+                settings.headers,
+                self._hearing.message,
+                self._fail,
+                timeout_s=settings.connect_timeout_s,
             )
         )
         opening.add_done_callback(lambda _: self._notify())
@@ -363,4 +368,3 @@ def session_update(instructions: str | None, transcription: str | None) -> str:
     if instructions is not None:
         session["instructions"] = instructions
     return json.dumps({"type": "session.update", "session": session})
-

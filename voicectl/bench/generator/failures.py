@@ -29,7 +29,7 @@ stopped: ended by the bench, in the middle. limit: not begun, too many calls wer
 """
 
 
-class CallFailed(Exception):  # noqa: N818 - carries an outcome through a call, and never leaves it
+class CallFailed(Exception):
     """A call that ends here; `end` is how the record calls it."""
 
     def __init__(self, kind: FailureKind, words: str, end: CallEnd) -> None:

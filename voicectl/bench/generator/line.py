@@ -194,9 +194,7 @@ async def open_line(
     try:
         async with asyncio.timeout(timeout_s):
             _, line = await asyncio.get_running_loop().create_connection(
-                lambda: Line(
-                    ClientProtocol(uri, max_size=MAX_MESSAGE_BYTES), headers, on_message, on_lost
-                ),
+                lambda: Line(ClientProtocol(uri, max_size=MAX_MESSAGE_BYTES), headers, on_message, on_lost),
                 uri.host,
                 uri.port,
                 ssl=(tls or ssl.create_default_context()) if uri.secure else None,
@@ -218,9 +216,9 @@ async def open_line(
 
 
 def _drop(line: Line | None) -> None:
-    if line is not None and line._transport is not None:  # noqa: SLF001 - the same module's own
+    if line is not None and line._transport is not None:
         line.opened.cancel()
-        line._transport.abort()  # noqa: SLF001
+        line._transport.abort()
 
 
 def _refusal(error: BaseException) -> CallFailed:

@@ -29,7 +29,6 @@ from voicectl.bench.generator.messages import (
 from voicectl.bench.run_record import CallSample, TurnSample
 from voicectl.bench.workload.ready import script_of
 
-
 _NICENESS: Final = -10
 
 
@@ -102,7 +101,7 @@ class Worker:
         def on_turn(turn: TurnSample) -> None:
             self._tell(TurnOver(number, turn))
 
-        call = Conversation(number, script, self.bank, self.settings, self.lag, on_turn)
+        call = Conversation(number, script, self.bank, self.settings, self.lag, on_turn=on_turn)
         self.live.add(call)
         try:
             sample = await call.hold(scheduled_at)

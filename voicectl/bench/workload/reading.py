@@ -15,7 +15,7 @@ from voicectl.core.strict_yaml import read_mapping
 MAX_FILE_BYTES: Final = 262_144
 _BUILTIN: Final = Path(__file__).parent / "builtin"
 _SUFFIXES: Final = (".yaml", ".yml")
-_HINT: Final = "a workload needs a name and conversations; see docs/measuring.md"
+_HINT: Final = "a workload needs a name and conversations; see docs/workloads.md"
 
 
 class WorkloadError(ConfigError):

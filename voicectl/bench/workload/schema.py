@@ -90,7 +90,9 @@ class Conversation(Part):
         before: Turn | None = None
         for number, turn in enumerate(self.turns):
             if turn.barge_in is not None and (before is None or not before.speaks):
-                raise ValueError(f"turns.{number}: barge_in needs a turn with words before it, whose reply it speaks over")
+                raise ValueError(
+                    f"turns.{number}: barge_in needs a turn with words before it, whose reply it speaks over"
+                )
             before = turn
         return self
 
