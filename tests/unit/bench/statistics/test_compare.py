@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.fakes.run_records import steady
 
+from tests.fakes.run_records import steady
 from voicectl.bench.run_record import RunRecord
 from voicectl.bench.statistics.compare import compare
 

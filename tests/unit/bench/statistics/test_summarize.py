@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import pytest
-from tests.fakes.run_records import call, record, steady, turn
 
+from tests.fakes.run_records import call, record, steady, turn
 from voicectl.bench.run_record import RunRecord
 from voicectl.bench.statistics.summarize import summarize
 from voicectl.bench.statistics.thresholds import parse
