@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from voicectl.bench.statistics.correlation import correlate
 from voicectl.bench.statistics.intervals import Samples, distribution, interval, percentile_of, ranks, samples_wanted
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
@@ -38,8 +39,9 @@ def test_intervals_cover_the_truth_of_clustered_runs_as_often_as_promised() -> N
     for _ in range(200):
         scores = 0.6 * np.repeat(rng.standard_normal(50), 6) + 0.8 * rng.standard_normal(300)
         drawn = samples(np.exp(scores), turns=6)
+        correlation = correlate(drawn.values, drawn.calls, drawn.at)
         for share in held:
-            low, high = interval(drawn, share)
+            low, high = interval(drawn, share, correlation)
             truth = math.exp(stats.norm.ppf(share))
             held[share] += (low is None or low <= truth) and (high is None or truth <= high)
     # 95 % of 200 has a standard deviation of 3; intervals that ignore the calls hold some 158 (P50).
