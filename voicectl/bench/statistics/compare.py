@@ -16,7 +16,7 @@ from voicectl.bench.statistics import observed
 from voicectl.bench.statistics.bootstrap import draw, percentiles
 from voicectl.bench.statistics.correlation import Floats, Ints, correlate, effective
 from voicectl.bench.statistics.intervals import name_of, percentile_of, samples_wanted
-from voicectl.bench.statistics.summarize import PRIMARY, summarize
+from voicectl.bench.statistics.summarize import PRIMARY, after_warm_up, summarize, warm_up_of
 
 Outcome = Literal["slower", "faster", "no difference shown", "not comparable"]
 
@@ -88,7 +88,12 @@ class _Side:
 
 
 def compare(
-    before: RunRecord, after: RunRecord, *, metric: str = PRIMARY, tolerance: float = TOLERANCE, warm_up: float | None = None
+    before: RunRecord,
+    after: RunRecord,
+    *,
+    metric: str = PRIMARY,
+    tolerance: float = TOLERANCE,
+    warm_up: float | None = None,
 ) -> Comparison:
     """Compare run `after` (B) with run `before` (A).
 
@@ -105,7 +110,8 @@ def compare(
         a, b = _side([keyed_before[key] for key in common]), _side([keyed_after[key] for key in common])
     else:
         a, b = _side(list(keyed_before.values())), _side(list(keyed_after.values()))
-    few = [f"{name} has {len(set(side.calls))} calls" for name, side in (("A", a), ("B", b)) if len(set(side.calls)) < _FEWEST_CALLS]
+    num_calls = {"A": np.unique(a.calls).size, "B": np.unique(b.calls).size}
+    few = [f"{name} has {num} calls" for name, num in num_calls.items() if num < _FEWEST_CALLS]
     if few:
         reason = f"too few calls for an interval: {', '.join(few)}, {_FEWEST_CALLS} are wanted"
         return Comparison("not comparable", reason, metric, paired, a.values.size, b.values.size)
@@ -141,17 +147,13 @@ _Row = tuple[float, int, float]
 def _keyed(record: RunRecord, metric: str, warm_up: float | None) -> dict[_Key, _Row]:
     """Return each turn's value, call and instant by what it is paired on; never answered is +inf."""
     turns = observed.turns_of(record)
-    summary = summarize(record, warm_up=warm_up)
-    found: dict[_Key, _Row] = {}
-    for call, turn, at in turns:
-        if at < summary.warm_up.dropped_s:
-            continue
-        value = observed.value_of(turn, metric)
-        if turn.kind in observed.ANSWERABLE and turn.end in observed.NEVER and metric in ("v2v", "eou_to_first_audio"):
-            value = math.inf
-        if value is not None:
-            found[call.call, turn.turn, turn.name] = (value, call.call, at)
-    return found
+    kept = after_warm_up(turns, warm_up_of(turns, warm_up))
+    latencies = ((call, turn, at, observed.latency_of(turn, metric)) for call, turn, at in kept)
+    return {
+        (call.call, turn.turn, turn.name): (value, call.call, at)
+        for call, turn, at, value in latencies
+        if value is not None
+    }
 
 
 def _side(rows: list[_Row]) -> _Side:
@@ -249,10 +251,14 @@ def _mann_whitney(a: _Side, b: _Side) -> tuple[float, float]:
 
 
 def _worth(side: _Side) -> float:
-    return max(2.0, min(float(side.values.size), effective(correlate(side.values, side.calls, side.at), 0.5).num_effective))
+    return max(
+        2.0, min(float(side.values.size), effective(correlate(side.values, side.calls, side.at), 0.5).num_effective)
+    )
 
 
-def _median_with_interval(after: Floats, before: Floats, side: _Side) -> tuple[float | None, float | None, float | None]:
+def _median_with_interval(
+    after: Floats, before: Floats, side: _Side
+) -> tuple[float | None, float | None, float | None]:
     with np.errstate(invalid="ignore"):
         differences = after - before
     known = ~np.isnan(differences)
@@ -275,7 +281,9 @@ def _hodges_lehmann(a: _Side, b: _Side) -> tuple[float | None, float | None, flo
         return None, None, None
     worth_a, worth_b = _worth(a), _worth(b)
     half = float(stats.norm.ppf(0.975)) * math.sqrt((worth_a + worth_b + 1) / (12 * worth_a * worth_b))
-    ends = [differences[min(differences.size - 1, int(max(0.0, 0.5 + side * half) * differences.size))] for side in (-1, 1)]
+    ends = [
+        differences[min(differences.size - 1, int(max(0.0, 0.5 + side * half) * differences.size))] for side in (-1, 1)
+    ]
     return _finite(float(np.median(differences))), _finite(ends[0]), _finite(ends[1])
 
 

@@ -180,7 +180,8 @@ def _cells(at: Floats) -> Ints:
     width = float(np.ptp(at)) / _CELLS
     if width <= 0:
         return np.zeros(at.size, dtype=np.intp)
-    return np.minimum(((at - at.min()) / width).astype(np.intp), _CELLS - 1)
+    cells: Ints = np.minimum(((at - at.min()) / width).astype(np.intp), _CELLS - 1)
+    return cells
 
 
 def _pairs(scores: Floats, clusters: Ints, cells: Ints) -> tuple[Floats, Floats, Floats, Floats]:

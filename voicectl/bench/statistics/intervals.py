@@ -4,7 +4,6 @@ Knows samples, calls and instants; an unanswered turn is a sample of +inf.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,7 +68,9 @@ def percentile_of(sorted_values: Floats, share: float) -> float:
     return _at(sorted_values, share * (sorted_values.size + 1 / 3) + 1 / 3)
 
 
-def interval(samples: Samples, share: float, correlation: Correlation | None = None) -> tuple[float | None, float | None]:
+def interval(
+    samples: Samples, share: float, correlation: Correlation | None = None
+) -> tuple[float | None, float | None]:
     """Return the 95 % interval of a percentile; None is a side that the samples leave open.
 
     With one side open, the other is a one-sided bound of the same confidence.
@@ -98,7 +99,10 @@ def ranks(num: float, share: float, level: float = LEVEL) -> tuple[float | None,
 
 def _rank(num: float, share: float, confidence: float) -> float | None:
     """Return the rank whose order statistic lies below the percentile with `confidence`."""
-    below: Callable[[float], float] = lambda rank: float(special.betainc(rank, num + 1 - rank, share)) - confidence
+
+    def below(rank: float) -> float:
+        return float(special.betainc(rank, num + 1 - rank, share)) - confidence
+
     if num <= 1 or below(1.0) < 0 or below(num) > 0:
         return None
     return float(optimize.brentq(below, 1.0, num, xtol=1e-4))
@@ -118,7 +122,11 @@ def _at(ascending: Floats, rank: float) -> float:
     part = place - under
     if part < 1e-9:
         return float(ascending[under])
-    return float(ascending[under] + part * (ascending[under + 1] - ascending[under])) if np.isfinite(ascending[under]) else math.inf
+    return (
+        float(ascending[under] + part * (ascending[under + 1] - ascending[under]))
+        if np.isfinite(ascending[under])
+        else math.inf
+    )
 
 
 def _percentile(samples: Samples, correlation: Correlation | None, share: float) -> Percentile:
@@ -130,9 +138,10 @@ def _percentile(samples: Samples, correlation: Correlation | None, share: float)
     if not math.isfinite(value):
         known = percentile_of(np.sort(samples.at_least), share)
         reason = f"{samples.num_censored} of {num} never came: {name_of(share)} lies among them"
-        return Percentile(share, None, low, None, METHOD, known, reason)
-    reason = None if high is not None else "too few independent samples, or too many that never came, for an upper bound"
-    return Percentile(share, value, low, high, METHOD, reason=reason)
+        return Percentile(share, None, low, None, METHOD, known if known > 0 else None, reason)
+    open_side = "too few independent samples, or too many that never came, for an upper bound"
+    reason_open = None if high is not None else open_side
+    return Percentile(share, value, low, high, METHOD, reason=reason_open)
 
 
 def name_of(share: float) -> str:

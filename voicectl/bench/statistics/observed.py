@@ -1,7 +1,7 @@
 """Sort what a run recorded into samples, one metric each. Knows which turns count for what; judges none.
 
-A turn that wanted an answer and got none counts as infinitely late, in every metric of answers that the run has:
-a metric must not improve because turns failed.
+A turn that wanted an answer and got none counts as infinitely late, in v2v and in eou_to_first_audio where anybody
+read it: a metric must not improve because turns failed.
 """
 
 import math
@@ -17,6 +17,7 @@ from voicectl.bench.summary import Proportion
 
 ANSWERABLE: Final = ("speech", "barge-in")
 NEVER: Final = ("timed-out", "call-lost")
+OF_ANSWERS: Final = ("v2v", "eou_to_first_audio")
 STAGE_PREFIX: Final = "stage_"
 
 Placed = tuple[CallSample, TurnSample, float]
@@ -34,15 +35,17 @@ def turn_samples(turns: Iterable[Placed]) -> dict[str, Samples]:
     placed = list(turns)
     stages = sorted({stage for _, turn, _ in placed for stage in turn.stages_s})
     found = {
-        "v2v": _gather(placed, lambda turn: turn.v2v_s, never_counts=True),
-        "eou_to_first_audio": _gather(placed, lambda turn: turn.eou_to_first_audio_s, never_counts=True),
-        "barge_in_stop": _gather(placed, lambda turn: turn.barge_in_stop_s, never_counts=False),
-        **{
-            STAGE_PREFIX + stage: _gather(placed, lambda turn, of=stage: turn.stages_s.get(of), never_counts=False)
-            for stage in stages
-        },
+        "v2v": _gather(placed, "v2v"),
+        "eou_to_first_audio": _gather(placed, "eou_to_first_audio"),
+        "barge_in_stop": _gather(placed, "barge_in_stop"),
+        **{STAGE_PREFIX + stage: _gather(placed, STAGE_PREFIX + stage) for stage in stages},
     }
-    return {metric: samples for metric, samples in found.items() if samples.values.size}
+    return {metric: samples for metric, samples in found.items() if _is_observed(metric, samples)}
+
+
+def _is_observed(metric: str, samples: Samples) -> bool:
+    """Return whether there is something to say: of another metric than v2v, that somebody has read it at all."""
+    return samples.values.size > 0 and (metric == "v2v" or samples.num_censored < samples.values.size)
 
 
 def setup_samples(calls: Iterable[CallSample]) -> Samples:
@@ -104,6 +107,13 @@ def _is_good(turn: TurnSample, bounds: Mapping[str, Callable[[float], bool]]) ->
     return True
 
 
+def latency_of(turn: TurnSample, metric: str) -> float | None:
+    """Return what a turn counts as in a metric: +inf where an answer was wanted and never came, None for nothing."""
+    if turn.kind in ANSWERABLE and turn.end in NEVER:
+        return math.inf if metric in OF_ANSWERS else None
+    return value_of(turn, metric)
+
+
 def value_of(turn: TurnSample, metric: str) -> float | None:
     """Return one latency of a turn by the name of its metric; None where it was not observed."""
     match metric:
@@ -117,19 +127,14 @@ def value_of(turn: TurnSample, metric: str) -> float | None:
             return turn.stages_s.get(metric.removeprefix(STAGE_PREFIX))
 
 
-def _gather(placed: list[Placed], read: Callable[[TurnSample], float | None], *, never_counts: bool) -> Samples:
+def _gather(placed: list[Placed], metric: str) -> Samples:
     rows: list[tuple[float, float, int, float]] = []
-    observed = False
     for call, turn, at in placed:
-        value = read(turn)
-        if turn.kind in ANSWERABLE and turn.end in NEVER:
-            if never_counts:
-                rows.append((math.inf, turn.censored_s or 0.0, call.call, at))
-        elif value is not None and math.isfinite(value):
-            observed = True
+        value = latency_of(turn, metric)
+        if value is not None and math.isfinite(value):
             rows.append((value, value, call.call, at))
-    if not observed and read is not None and not never_counts:
-        rows = []
+        elif value is not None:
+            rows.append((math.inf, turn.censored_s or 0.0, call.call, at))
     return Samples(
         values=np.array([row[0] for row in rows], dtype=np.float64),
         at_least=np.array([row[1] for row in rows], dtype=np.float64),

@@ -214,7 +214,9 @@ def _fitted(judged: Sequence[_Level]) -> float | None:
 
 def _told(judged: Sequence[_Level], plan: SearchPlan, load: float, high: float | None, contradicted: bool) -> str:
     if contradicted:
-        return "outcomes contradict each other near the boundary: the interval spans them, the estimate is a monotone fit"
+        return (
+            "outcomes contradict each other near the boundary: the interval spans them, the estimate is a monotone fit"
+        )
     if high is None and load >= plan.most:
         return f"the highest load allowed, {plan.most:g}, keeps the threshold"
     if high is None:

@@ -28,8 +28,8 @@ def summarize(
     the time to set them up are of the whole run: a refusal at the start is one.
     """
     turns = observed.turns_of(record)
-    dropped = _warm_up(turns, warm_up)
-    kept = [each for each in turns if each[2] >= dropped.dropped_s] if dropped.dropped_turns else turns
+    dropped = warm_up_of(turns, warm_up)
+    kept = after_warm_up(turns, dropped)
     samples = observed.turn_samples(kept)
     setup = observed.setup_samples(record.calls)
     if setup.values.size:
@@ -57,14 +57,13 @@ def summarize(
     )
 
 
-def measured_turns(record: RunRecord, warm_up: float | None = None, metric: str = PRIMARY) -> Samples | None:
-    """Return the samples of one metric of turns after the warm-up; None when there are none."""
-    turns = observed.turns_of(record)
-    dropped = _warm_up(turns, warm_up)
-    return observed.turn_samples(each for each in turns if each[2] >= dropped.dropped_s).get(metric)
+def after_warm_up(turns: list[observed.Placed], dropped: WarmUp) -> list[observed.Placed]:
+    """Return the turns that count."""
+    return [each for each in turns if each[2] >= dropped.dropped_s] if dropped.dropped_turns else turns
 
 
-def _warm_up(turns: list[observed.Placed], given: float | None) -> WarmUp:
+def warm_up_of(turns: list[observed.Placed], given: float | None) -> WarmUp:
+    """Return what is dropped from the start: `given` seconds, or what MSER-5 finds in v2v."""
     primary = observed.turn_samples(turns).get(PRIMARY)
     if given is not None:
         dropped_s, method = given, "given"
@@ -73,7 +72,9 @@ def _warm_up(turns: list[observed.Placed], given: float | None) -> WarmUp:
         dropped_s = float(primary.at[num]) if primary is not None and num else 0.0
         method = "mser-5" if num else "none"
     dropped_turns = sum(at < dropped_s for _, _, at in turns)
-    return WarmUp(method, dropped_s if dropped_turns or given else 0.0, dropped_turns, _steady_after(primary, dropped_s))
+    return WarmUp(
+        method, dropped_s if dropped_turns or given else 0.0, dropped_turns, _steady_after(primary, dropped_s)
+    )
 
 
 def _steady_after(primary: Samples | None, dropped_s: float) -> bool:

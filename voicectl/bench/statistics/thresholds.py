@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 
-from voicectl.bench.statistics.correlation import correlate, effective
 from voicectl.bench.statistics.intervals import Samples, interval, name_of, percentile_of, samples_wanted
 from voicectl.bench.statistics.proportions import FEWEST_EVENTS
 from voicectl.bench.summary import Proportion, SloOutcome
@@ -18,8 +17,8 @@ from voicectl.core.errors import UsageError
 DURATIONS: Final = ("v2v", "eou_to_first_audio", "barge_in_stop", "setup")
 RATES: Final = ("answered", "cut_ins", "missed", "unasked", "refused", "lost", "wer")
 STAGE_PREFIX: Final = "stage_"
-_EXPRESSION: Final = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|<|>)\s*(\d+(?:\.\d+)?)\s*(ms|s|%)?\s*")
-_PERCENTILE: Final = re.compile(r"(.+)_p(\d{1,2}(?:\.\d+)?|\d{2,3})")
+_EXPRESSION: Final = re.compile(r"\s*([a-z][a-z0-9_]*(?:\.\d+)?)\s*(<=|>=|<|>)\s*(\d+(?:\.\d+)?)\s*(ms|s|%)?\s*")
+_PERCENTILE: Final = re.compile(r"(.+)_p(\d{1,3}(?:\.\d+)?)")
 _EXAMPLE: Final = "write for example v2v_p95<800ms, wer<5% or answered>=99%"
 
 
@@ -60,7 +59,9 @@ def parse(text: str) -> Slo:
     if share is None:
         return Slo(text.strip(), metric, None, operator, _rate(text, number, unit))
     if operator in (">", ">="):
-        raise SloError(f"threshold {text!r}: a latency is bounded from above", hint=f"write {name}<{number}{unit or 'ms'}")
+        raise SloError(
+            f"threshold {text!r}: a latency is bounded from above", hint=f"write {name}<{number}{unit or 'ms'}"
+        )
     if unit not in ("ms", "s"):
         raise SloError(f"threshold {text!r}: {name} wants a unit, ms or s", hint=f"write {name}{operator}{number}ms")
     bound = float(number) / (1000 if unit == "ms" else 1)
@@ -115,11 +116,6 @@ def turn_bounds(slos: Sequence[Slo]) -> tuple[Slo, ...]:
     return tuple(slo for slo in slos if slo.share is not None and slo.metric != "setup")
 
 
-def effective_size(samples: Samples, share: float) -> float:
-    """Return how many independent samples these are worth for a percentile."""
-    return effective(correlate(samples.values, samples.calls, samples.at), share).num
-
-
 def _certainty(met: bool, surely: bool) -> str:
     if not met:
         return ""
@@ -132,10 +128,14 @@ def _named(text: str, name: str) -> tuple[str, float | None]:
     stage = base.startswith(STAGE_PREFIX) and len(base) > len(STAGE_PREFIX)
     if base in DURATIONS or stage:
         if percentile is None:
-            raise SloError(f"threshold {text!r}: which percentile of {base}?", hint=f"write for example {base}_p95<800ms")
+            raise SloError(
+                f"threshold {text!r}: which percentile of {base}?", hint=f"write for example {base}_p95<800ms"
+            )
         share = float(percentile.group(2)) / 100
         if not 0.5 <= share < 1:
-            raise SloError(f"threshold {text!r}: a percentile lies between p50 and p99.9", hint=f"for example {base}_p95")
+            raise SloError(
+                f"threshold {text!r}: a percentile lies between p50 and p99.9", hint=f"for example {base}_p95"
+            )
         return base, share
     if base in RATES and percentile is None:
         return base, None
@@ -145,7 +145,9 @@ def _named(text: str, name: str) -> tuple[str, float | None]:
     near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(base, [*DURATIONS, *RATES], n=1)
     guess = f"did you mean {near[0]}? " if near else ""
     latencies = ", ".join(f"{each}_pNN" for each in (*DURATIONS, f"{STAGE_PREFIX}<stage>"))
-    raise SloError(f"threshold {text!r}: unknown metric {name!r}", hint=f"{guess}known: {latencies}; {', '.join(RATES)}")
+    raise SloError(
+        f"threshold {text!r}: unknown metric {name!r}", hint=f"{guess}known: {latencies}; {', '.join(RATES)}"
+    )
 
 
 def _rate(text: str, number: str, unit: str | None) -> float:

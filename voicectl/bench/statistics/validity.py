@@ -53,7 +53,9 @@ def reasons_against(record: RunRecord, load: Throughput, *, num_measured: int, s
     if not num_measured:
         found.append("nothing was measured: no turn was answered")
     if lag is not None and not lag <= MOST_LAG_P99_S:
-        found.append(f"the generator was late: schedule lag P99 {lag * 1000:.1f} ms, {MOST_LAG_P99_S * 1000:g} ms may be")
+        found.append(
+            f"the generator was late: schedule lag P99 {lag * 1000:.1f} ms, {MOST_LAG_P99_S * 1000:g} ms may be"
+        )
     if lag is None and record.calls:
         found.append("the generator noted no schedule lag: whether the load came on time is unknown")
     if not record.health.cpu_share <= MOST_CPU_SHARE:
