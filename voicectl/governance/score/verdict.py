@@ -96,6 +96,11 @@ def unscorable(conversation: Conversation, rubric: Rubric, reason: str, humans: 
     )
 
 
+def given_up(reason: str) -> Verdict:
+    """Return the verdict on a call on which scoring itself broke."""
+    return Verdict((Score(SCORING, "judge", None, "failed", reason),), {"score_state": "failed"})
+
+
 def _escalation(
     conversation: Conversation, rubric: Rubric, found: tuple[Finding, ...], judgement: Judgement | None
 ) -> tuple[bool | None, Source]:

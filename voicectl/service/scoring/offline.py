@@ -1,0 +1,111 @@
+"""Score calls from the command line, with an engine of its own that holds the language model alone."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Engine as Database
+
+from voicectl.core.errors import UsageError
+from voicectl.core.lockfile import read_lock
+from voicectl.core.profile import Profile
+from voicectl.engine.engine import Engine, EngineOptions
+from voicectl.governance.score.rubric import Rubric
+from voicectl.governance.score.shelf import Backlog, Which, backlog, calls_to_score
+from voicectl.governance.score.verdict import judge_digest
+from voicectl.service.app import model_roots
+from voicectl.service.scoring.judge import JudgeLimits, LocalJudge
+from voicectl.service.scoring.scorer import Scorer, Scoring
+
+PAGE: Final = 256
+MAX_REASONS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringRun:
+    """What a run did: `failures` are the first calls that could not be scored. `left` is what remains."""
+
+    num_scored: int
+    num_failed: int
+    failures: tuple[Scoring, ...]
+    left: Backlog
+    judge_digest: str
+    rubric_version: str
+
+
+def model_digest(profile: Profile) -> str:
+    """Return what names the bytes of the profile's language model, and how they are run."""
+    pins = sorted((file.path, file.sha256) for file in read_lock().model(profile.models.llm).files)
+    parts = [pins, profile.llm.requantise, profile.llm.kv_type]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def judge_limits(profile: Profile) -> JudgeLimits:
+    """Return how much the profile's language model may read as a judge."""
+    return JudgeLimits(context_tokens=profile.llm.context_tokens)
+
+
+def digest_of(profile: Profile, rubric: Rubric) -> str:
+    """Return the digest of the judge that a profile and a rubric make."""
+    return judge_digest(model_digest(profile), rubric)
+
+
+@asynccontextmanager
+async def private_judge(profile: Profile, rubric: Rubric) -> AsyncIterator[LocalJudge]:
+    """Start the language model and return a judge on it. Raises EngineError when it cannot start."""
+    roots = model_roots(profile, ["llm"])
+    async with Engine(profile, roots, stages=("llm",), options=EngineOptions(standby=False)) as engine:
+        yield LocalJudge(
+            engine.language_model, rubric, digest=digest_of(profile, rubric), limits=judge_limits(profile)
+        )
+
+
+async def score_calls(
+    database: Database,
+    judge: LocalJudge,
+    *,
+    which: Which,
+    limit: int | None,
+    now: float,
+    on_done: Callable[[Scoring], None],
+) -> ScoringRun:
+    """Score calls one after the other, oldest first, at most `limit`; what was scored stays if it is stopped."""
+    scorer = Scorer(database, judge)
+    done: list[Scoring] = []
+    num_scored = num_failed = 0
+    after: tuple[float, str] | None = None
+    while limit is None or num_scored + num_failed < limit:
+        room = PAGE if limit is None else min(PAGE, limit - num_scored - num_failed)
+        with database.connect() as connection:
+            page = calls_to_score(
+                connection, which=which, judge_digest=judge.digest, now=now, limit=room, after=after
+            )
+        if not page:
+            break
+        for place in page:
+            after = place
+            outcome = await scorer.score(place[1])
+            num_scored += outcome.outcome == "scored"
+            num_failed += outcome.outcome == "failed"
+            if outcome.outcome == "failed" and len(done) < MAX_REASONS:
+                done.append(outcome)
+            on_done(outcome)
+    return _run(database, judge, num_scored, num_failed, done)
+
+
+async def score_call(database: Database, judge: LocalJudge, call_id: str) -> ScoringRun:
+    """Score one call, whatever its state. Raises UsageError when there is none of that id."""
+    outcome = await Scorer(database, judge).score(call_id)
+    if outcome.outcome == "gone":
+        raise UsageError(f"there is no call {call_id!r}", hint="see `voicectl calls list`")
+    failures = [outcome] if outcome.outcome == "failed" else []
+    return _run(database, judge, int(not failures), len(failures), failures)
+
+
+def _run(database: Database, judge: LocalJudge, num_scored: int, num_failed: int, failures: list[Scoring]) -> ScoringRun:
+    with database.connect() as connection:
+        left = backlog(connection)
+    return ScoringRun(num_scored, num_failed, tuple(failures), left, judge.digest, judge.rubric.version)
