@@ -1,6 +1,6 @@
-"""Measure the judge of a profile on the labelled calls of tests/data: `python scripts/measure_judge.py [PROFILE]`.
+"""Measure the judge of a profile on the labelled calls of tests/data.
 
-Prints, question by question, how rules and judge together and the judge alone agree with the labels. The set
+`python scripts/measure_judge.py [PROFILE] [KEY=VALUE…]` prints, question by question, how rules and judge together and the judge alone agree with the labels. The set
 is small: it tells a useless judge from a useful one, and no more.
 """
 
@@ -49,7 +49,7 @@ def line(name: str, quality: JudgeQuality) -> str:
 async def main() -> None:
     """Judge every labelled call once."""
     configure(json=False, level="warning")
-    profile = load_profile(sys.argv[1] if len(sys.argv) > 1 else None)
+    profile = load_profile(sys.argv[1] if len(sys.argv) > 1 else None, overrides=sys.argv[2:])
     found: dict[str, list[tuple[bool, bool]]] = {}
     failures, times = [], []
     async with private_judge(profile, packaged_rubric()) as judge:

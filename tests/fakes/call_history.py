@@ -152,9 +152,7 @@ def _call(draw: random.Random, call_id: str, started_at: float, progress: float)
     return Drawn(call, spoken, judgement, was_resolved)
 
 
-def _turns(
-    draw: random.Random, call_id: str, use_case: str, *, has_gap: bool, asks_human: bool
-) -> tuple[TurnRow, ...]:
+def _turns(draw: random.Random, call_id: str, use_case: str, *, has_gap: bool, asks_human: bool) -> tuple[TurnRow, ...]:
     lines: list[tuple[str | None, str]] = [(None, NAME_HELLO)]
     lines.append((draw.choice(QUESTIONS[use_case]), "Let me look that up for you."))
     if has_gap:

@@ -47,6 +47,7 @@ class Counts:
     num_resolved: int = 0
     of_resolved: int = 0
     num_resolved_by_judge: int = 0
+    of_resolved_by_judge: int = 0
     handle_s: float = 0.0
     of_handle: int = 0
     csat: float = 0.0

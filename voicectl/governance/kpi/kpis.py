@@ -26,7 +26,8 @@ class Kpis:
     """The key figures of a group of calls.
 
     `containment_24h` and `containment_7d` count a call as contained only if its caller did not call again
-    within that time. `csat_delta` is against `csat_baseline`. `wer` is None without references.
+    within that time. `resolved_by_judge` are the calls that the judge alone decided. `csat_delta` is against
+    `csat_baseline`. `wer` is None without references.
     """
 
     calls: int
@@ -118,7 +119,7 @@ def kpis(
         ),
         compliance_flags=_rate(counts, "flagged"),
         resolution=_rate(counts, "resolved"),
-        resolved_by_judge=Rate(counts.num_resolved_by_judge, counts.num_resolved),
+        resolved_by_judge=Rate(counts.num_resolved_by_judge, counts.of_resolved_by_judge),
         wer=words.errors / words.words if words.words else None,
         words=words,
         latency=latency(quantiles or LatencyQuantiles()),

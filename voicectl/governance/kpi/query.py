@@ -1,4 +1,4 @@
-"""Count calls, words and latencies in the database, by use case, tier and day. The same SQL on SQLite and PostgreSQL."""
+"""Count calls, words and latencies in the database, by use case, tier and day, on SQLite and PostgreSQL alike."""
 
 import math
 from collections.abc import Sequence
@@ -166,7 +166,7 @@ def _sums(call: Any, span: Span) -> dict[str, Column]:
         "num_complained": _count(and_(matured, complained)),
         **_proportion("flagged", completed, call.compliance_flagged),
         **_proportion("resolved", completed, call.resolved),
-        "num_resolved_by_judge": _count(and_(completed, call.resolved == true(), call.resolved_by == "judge")),
+        **_proportion("resolved_by_judge", and_(completed, call.resolved_by == "judge"), call.resolved),
         "num_resolved_with_cost": _count(and_(completed, call.resolved == true(), call.cost.is_not(None))),
     }
     for name, column in (("handle", call.handle_s), ("csat", call.csat), ("sentiment", call.sentiment)):

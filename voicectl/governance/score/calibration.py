@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voicectl.core.errors import VoicectlError
 from voicectl.governance.kpi.rate import Z95, Rate
@@ -190,12 +191,12 @@ def _lang_reiczigel(apparent: Rate, se: Rate, sp: Rate) -> tuple[float, float]:
     return min(1.0, max(0.0, true + shift - reach)), min(1.0, max(0.0, true + shift + reach))
 
 
-def _kappa(counts: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _kappa(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return kappa of rows of true yes, false yes, true no, false no; NaN where it has no value."""
     true_yes, false_yes, true_no, false_no = counts.T
     n = counts.sum(axis=1)
     observed = (true_yes + true_no) / n
     chance = ((true_yes + false_no) * (true_yes + false_yes) + (true_no + false_yes) * (true_no + false_no)) / (n * n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        kappa: np.ndarray[tuple[int], np.dtype[np.float64]] = (observed - chance) / (1 - chance)
+        kappa: NDArray[np.float64] = (observed - chance) / (1 - chance)
     return kappa

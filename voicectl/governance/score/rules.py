@@ -60,9 +60,10 @@ def _disclosure(conversation: Conversation, rubric: Rubric) -> Iterator[Finding]
     call, limit_s = conversation.call, rubric.limits.disclosure_s
     if call.probe or call.answered_at is None:
         return
-    if call.disclosure_s is not None and call.disclosure_s > limit_s:
-        yield Finding("disclosure_late", "compliance", f"disclosed after {call.disclosure_s:.1f} s, limit {limit_s:g} s")
-    elif call.disclosure_s is None and (conversation.answered_s is None or conversation.answered_s > limit_s):
+    told_s = call.disclosure_s
+    if told_s is not None and told_s > limit_s:
+        yield Finding("disclosure_late", "compliance", f"disclosed after {told_s:.1f} s, limit {limit_s:g} s")
+    elif told_s is None and (conversation.answered_s is None or conversation.answered_s > limit_s):
         spoken = any(matches("disclosure", said, rubric) for said in conversation.by("agent"))
         where = "words of one are in a reply, but not when" if spoken else "none is in the replies either"
         yield Finding("disclosure_missing", "compliance", f"no AI disclosure was recorded; {where}")
@@ -129,8 +130,9 @@ def _transfer(conversation: Conversation, rubric: Rubric) -> Iterator[Finding]:
         yield Finding("transfer_payload_incomplete", "quality", "the human got only parts of the conversation")
     if call.transfer_result == "failed":
         yield Finding("transfer_failed", "quality", "no human was reached")
-    if call.screen_pop_at is not None and call.human_answer_at is not None and call.screen_pop_at > call.human_answer_at:
-        late_s = call.screen_pop_at - call.human_answer_at
+    shown_at, answer_at = call.screen_pop_at, call.human_answer_at
+    if shown_at is not None and answer_at is not None and shown_at > answer_at:
+        late_s = shown_at - answer_at
         yield Finding("screen_pop_late", "quality", f"the context arrived {late_s:.1f} s after the human answered")
 
 

@@ -91,9 +91,7 @@ def unscorable(conversation: Conversation, rubric: Rubric, reason: str, humans: 
     flagged = _human(humans, FLAGGED, True if hard else None)
     escalation = _human(humans, ESCALATION, None)
     columns = {FLAGGED: flagged, ESCALATION: escalation, SENTIMENT: humans.get(SENTIMENT)}
-    return Verdict(
-        tuple(rows), {**columns, **_resolution(conversation, None, humans), "score_state": "failed"}
-    )
+    return Verdict(tuple(rows), {**columns, **_resolution(conversation, None, humans), "score_state": "failed"})
 
 
 def given_up(reason: str) -> Verdict:
@@ -117,9 +115,7 @@ def _escalation(
     return judgement.escalation in ("appropriate", "not_needed"), "judge"
 
 
-def _resolution(
-    conversation: Conversation, judgement: Judgement | None, humans: Mapping[str, float]
-) -> dict[str, Any]:
+def _resolution(conversation: Conversation, judgement: Judgement | None, humans: Mapping[str, float]) -> dict[str, Any]:
     """Return the columns of resolution: a human stands above all, a proof above the judge."""
     if RESOLVED in humans:
         return {RESOLVED: humans[RESOLVED] >= DECIDING, "resolved_by": "human"}

@@ -72,9 +72,7 @@ class LocalJudge:
         Cancelling it cancels the request.
         """
         limits = self._limits
-        messages = judge_messages(
-            conversation, self.rubric, context_tokens=limits.context_tokens - limits.reply_tokens
-        )
+        messages = judge_messages(conversation, self.rubric, context_tokens=limits.context_tokens - limits.reply_tokens)
         failure: VoicectlError | None = None
         try:
             for attempt in range(limits.attempts):
@@ -82,9 +80,7 @@ class LocalJudge:
                     await self._sleep(limits.pause_s)
                 try:
                     reply = await self._reply(messages, attempt)
-                    return parse_judgement(
-                        reply, self.rubric, was_transferred=conversation.call.transfer_attempted
-                    )
+                    return parse_judgement(reply, self.rubric, was_transferred=conversation.call.transfer_attempted)
                 except (EngineError, MalformedJudgement) as error:
                     failure = error
                     log.info("judgement_failed", call_id=conversation.call.call_id, attempt=attempt, error=str(error))

@@ -58,9 +58,7 @@ async def private_judge(profile: Profile, rubric: Rubric) -> AsyncIterator[Local
     """Start the language model and return a judge on it. Raises EngineError when it cannot start."""
     roots = model_roots(profile, ["llm"])
     async with Engine(profile, roots, stages=("llm",), options=EngineOptions(standby=False)) as engine:
-        yield LocalJudge(
-            engine.language_model, rubric, digest=digest_of(profile, rubric), limits=judge_limits(profile)
-        )
+        yield LocalJudge(engine.language_model, rubric, digest=digest_of(profile, rubric), limits=judge_limits(profile))
 
 
 async def score_calls(
@@ -80,9 +78,7 @@ async def score_calls(
     while limit is None or num_scored + num_failed < limit:
         room = PAGE if limit is None else min(PAGE, limit - num_scored - num_failed)
         with database.connect() as connection:
-            page = calls_to_score(
-                connection, which=which, judge_digest=judge.digest, now=now, limit=room, after=after
-            )
+            page = calls_to_score(connection, which=which, judge_digest=judge.digest, now=now, limit=room, after=after)
         if not page:
             break
         for place in page:
@@ -105,7 +101,9 @@ async def score_call(database: Database, judge: LocalJudge, call_id: str) -> Sco
     return _run(database, judge, int(not failures), len(failures), failures)
 
 
-def _run(database: Database, judge: LocalJudge, num_scored: int, num_failed: int, failures: list[Scoring]) -> ScoringRun:
+def _run(
+    database: Database, judge: LocalJudge, num_scored: int, num_failed: int, failures: list[Scoring]
+) -> ScoringRun:
     with database.connect() as connection:
         left = backlog(connection)
     return ScoringRun(num_scored, num_failed, tuple(failures), left, judge.digest, judge.rubric.version)
