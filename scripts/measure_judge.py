@@ -1,7 +1,8 @@
 """Measure the judge of a profile on the labelled calls of tests/data.
 
-`python scripts/measure_judge.py [PROFILE] [KEY=VALUE…]` prints, question by question, how rules and judge together and the judge alone agree with the labels. The set
-is small: it tells a useless judge from a useful one, and no more.
+`python scripts/measure_judge.py [PROFILE] [KEY=VALUE…]` prints, question by question, how rules and judge
+together and the judge alone agree with the labels. The set is small: it tells a useless judge from a useful
+one, and no more.
 """
 
 import asyncio

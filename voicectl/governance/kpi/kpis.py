@@ -25,12 +25,14 @@ class Latency:
 class Kpis:
     """The key figures of a group of calls.
 
-    `containment_24h` and `containment_7d` count a call as contained only if its caller did not call again
-    within that time. `resolved_by_judge` are the calls that the judge alone decided. `csat_delta` is against
-    `csat_baseline`. `wer` is None without references.
+    `failed` calls could not be scored, `unscored` adds those that wait. `containment_24h` and `containment_7d`
+    count a call as contained only if its caller did not call again within that time. `resolved_by_judge` are
+    the calls that the judge alone decided. `csat_delta` is against `csat_baseline`. `wer` is None without
+    references.
     """
 
     calls: int
+    failed: int
     unscored: Rate
     containment: Rate
     containment_24h: Rate
@@ -59,6 +61,7 @@ class Kpis:
         latency = self.latency
         return {
             "calls": self.calls,
+            "failed": self.failed,
             "unscored": self.unscored.document(),
             "containment": self.containment.document(),
             "containment_24h": self.containment_24h.document(),
@@ -105,6 +108,7 @@ def kpis(
     csat = _mean(counts.csat, counts.of_csat)
     return Kpis(
         calls=counts.calls,
+        failed=counts.failed,
         unscored=Rate(counts.pending + counts.failed, counts.calls),
         containment=_rate(counts, "contained"),
         containment_24h=_rate(counts, "contained_24h"),

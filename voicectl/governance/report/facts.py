@@ -50,8 +50,8 @@ class Violation:
 class Facts:
     """All that a report is made of. `by_day` has only days with a completed call, and begins TRAILING days early.
 
-    `audit` are checks of compliance and the calls that pass them. `first_call_at` is when the first call
-    of the whole record began.
+    `qualities` are of the judge that scored most of the period. `audit` are checks of compliance and the
+    calls that pass them. `first_call_at` is when the first call of the whole record began.
     """
 
     period: Period
@@ -83,6 +83,7 @@ def read_facts(
     earlier = replace(span, since=span.since - TRAILING * DAY_S)
     by_day = _figures(connection, earlier, ("day",), baseline)
     in_span = _in_span(span)
+    judges = _judges(connection, in_span)
     return Facts(
         period=period,
         use_case=use_case,
@@ -95,8 +96,8 @@ def read_facts(
         gaps=_gaps(connection, in_span),
         violations=_violations(connection, span),
         audit=_audit(connection, in_span),
-        qualities=judge_qualities(connection, use_case=use_case),
-        judges=_judges(connection, in_span),
+        qualities=judge_qualities(connection, judge_digest=judges[0][0] if judges else None, use_case=use_case),
+        judges=judges,
         first_call_at=connection.execute(select(func.min(calls.c.started_at))).scalar_one(),
         num_unended=connection.execute(
             select(func.count())
@@ -123,18 +124,20 @@ def _figures(
 def _reasons(connection: Connection, in_span: ColumnElement[bool]) -> tuple[Reason, ...]:
     """Return what rules found, what the judge flagged, and why it says that calls were not resolved."""
     found = scores.c.source.in_(("rule", "judge")) & scores.c.label.in_(FINDINGS)
-    named = _ranked(connection, in_span & found, scores.c.name, scores.c.label)
+    named = _ranked(connection, in_span & found, scores.c.name, scores.c.label, otherwise="other")
     failed = (scores.c.name == "failure") & (scores.c.label != "none") & (calls.c.resolved.is_(False))
-    judged = _ranked(connection, in_span & failed, scores.c.label, None)
+    judged = _ranked(connection, in_span & failed, scores.c.label, None, otherwise="not resolved")
     return tuple(sorted((*named, *judged), key=lambda reason: (-reason.count, reason.name))[:TOP])
 
 
 def _unscored(connection: Connection, in_span: ColumnElement[bool]) -> tuple[Reason, ...]:
     failed = (scores.c.name == "scoring") & (scores.c.label == "failed") & (calls.c.score_state == "failed")
-    return _ranked(connection, in_span & failed, scores.c.explanation, None)
+    return _ranked(connection, in_span & failed, scores.c.explanation, None, otherwise="not scored")
 
 
-def _ranked(connection: Connection, where: ColumnElement[bool], name: Any, kind: Any) -> tuple[Reason, ...]:
+def _ranked(
+    connection: Connection, where: ColumnElement[bool], name: Any, kind: Any, *, otherwise: str
+) -> tuple[Reason, ...]:
     columns = [name.label("name")] + ([] if kind is None else [kind.label("kind")])
     joined = scores.join(calls, calls.c.call_id == scores.c.call_id)
     number = func.count(scores.c.call_id.distinct())
@@ -151,7 +154,7 @@ def _ranked(connection: Connection, where: ColumnElement[bool], name: Any, kind:
             .limit(SHOWN_CALLS)
         )
         shown = tuple(connection.execute(examples).scalars())
-        reasons.append(Reason(row["name"] or "unknown", row.get("kind") or "not resolved", row["count"], shown))
+        reasons.append(Reason(row["name"] or "unknown", row.get("kind") or otherwise, row["count"], shown))
     return tuple(reasons)
 
 
@@ -215,12 +218,12 @@ def _audit(connection: Connection, in_span: ColumnElement[bool]) -> dict[str, Ra
 def _judges(connection: Connection, in_span: ColumnElement[bool]) -> tuple[tuple[str, str, int], ...]:
     """Return who scored: the judge's digest, the rubric's version, and how many calls."""
     query = (
-        select(calls.c.judge_digest, calls.c.rubric_version, func.count().label("count"))
+        select(calls.c.judge_digest, calls.c.rubric_version, func.count().label("number"))
         .where(in_span, calls.c.judge_digest.is_not(None))
         .group_by(calls.c.judge_digest, calls.c.rubric_version)
         .order_by(func.count().desc(), calls.c.judge_digest)
     )
-    return tuple((row.judge_digest, row.rubric_version or "unknown", row.count) for row in connection.execute(query))
+    return tuple((row.judge_digest, row.rubric_version or "unknown", row.number) for row in connection.execute(query))
 
 
 def _span(period: Period, use_case: str | None) -> Span:

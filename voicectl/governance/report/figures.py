@@ -80,7 +80,8 @@ def tables(columns: tuple[str, ...], rows: Rows) -> tuple[Table, ...]:
 def reasons_table(reasons: Iterable[Reason]) -> Table:
     """Return a table of what went wrong."""
     rows: list[Row] = [
-        ((one.name.replace("_", " "), one.kind, str(one.count), ", ".join(one.call_ids)), "none") for one in reasons
+        ((one.name.removeprefix("flag:").replace("_", " "), one.kind, str(one.count), ", ".join(one.call_ids)), "none")
+        for one in reasons
     ]
     return table(("Reason", "Kind", "Calls", "For example"), rows)
 

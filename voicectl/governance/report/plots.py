@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from voicectl.governance.kpi.kpis import MIN_TURNS, Kpis
@@ -10,7 +9,6 @@ from voicectl.governance.kpi.rate import Rate, total
 from voicectl.governance.report.digest import Plot
 from voicectl.governance.report.facts import TRAILING, Facts
 from voicectl.governance.report.lines import Lines
-from voicectl.governance.report.period import day_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +53,12 @@ def _svg(name: Plot, title: str, facts: Facts, lines: Lines, draw: Drawing) -> s
     import matplotlib as mpl
 
     # The salt makes the identifiers in the file the same each time, and different from those of other plots.
-    settings = {"svg.hashsalt": f"voicectl-{name}", "svg.fonttype": "path", "font.size": 9.0, "path.simplify": False}
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": f"voicectl-{name}",
+        "svg.fonttype": "path",
+        "font.size": 9.0,
+        "path.simplify": False,
+    }
     with mpl.rc_context(settings):
         figure = figure_of(name, facts, lines)
         if figure is None:
@@ -89,10 +92,19 @@ def _compliance(axes: "Axes", facts: Facts, lines: Lines) -> bool:
 
 
 def _wer(axes: "Axes", facts: Facts, lines: Lines) -> bool:
-    days = [day for day in facts.period.days if day in facts.by_day and facts.by_day[day].wer is not None]
-    if not days:
+    daily = [(day, facts.by_day[day].wer) for day in facts.period.days if day in facts.by_day]
+    told = [(day, value) for day, value in daily if value is not None]
+    if not told:
         return False
-    axes.plot(_dates(days), [facts.by_day[day].wer for day in days], "o", color=BLUE, alpha=0.45, ms=3.5, label="a day")
+    axes.plot(
+        _dates([day for day, _ in told]),
+        [value for _, value in told],
+        "o",
+        color=BLUE,
+        alpha=0.45,
+        ms=3.5,
+        label="a day",
+    )
     weekly = [(day, _trailing_wer(facts.by_day, day)) for day in facts.period.days]
     known = [(day, value) for day, value in weekly if value is not None]
     axes.plot(_dates([day for day, _ in known]), [value for _, value in known], color=BLUE, lw=1.8, label="7 days")
@@ -157,7 +169,12 @@ def _rates(
     daily = [(day, read(facts.by_day[day]).value) for day in facts.period.days if day in facts.by_day]
     known = [(day, value) for day, value in daily if value is not None]
     weekly = [(day, trailing(facts.by_day, day, read)) for day in facts.period.days]
-    spans = [(day, rate.value, rate.interval) for day, rate in weekly if rate.interval is not None]
+    # Where most calls are unknown, as those that their callers may still follow up, the rest stands for nobody.
+    spans = [
+        (day, rate.value, rate.interval)
+        for day, rate in weekly
+        if rate.value is not None and rate.interval is not None and rate.unknown <= rate.of
+    ]
     if not spans:
         return False
     days = _dates([day for day, _, _ in spans])
@@ -183,10 +200,10 @@ def _dress(axes: "Axes", facts: Facts, title: str) -> None:
 
     first, last = _dates([facts.period.days[0], facts.period.days[-1]])
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes.set_xlim(_half_a_day(first, -1), _half_a_day(last, 1))
-    locator = AutoDateLocator(minticks=4, maxticks=9)
+    axes.set_xlim(first - 0.5, last + 0.5)
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]  # matplotlib leaves it bare
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
     axes.grid(axis="y", color="#e6eaee", lw=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -208,11 +225,6 @@ def _from_zero(axes: "Axes", *, at_least: float) -> None:
     axes.set_ylim(0, max(axes.get_ylim()[1], at_least))
 
 
-def _dates(days: Sequence[int]) -> list[date]:
-    return [day_of(day) for day in days]
-
-
-def _half_a_day(day: date, sign: int) -> Any:
-    from matplotlib.dates import date2num
-
-    return date2num(day) + sign * 0.5
+def _dates(days: Sequence[int]) -> list[float]:
+    # Matplotlib counts days from the same epoch as we do.
+    return [float(day) for day in days]

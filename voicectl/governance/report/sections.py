@@ -77,6 +77,7 @@ def headline(facts: Facts, lines: Lines) -> Section:
     text = (
         f"{now.calls} completed calls ({before.calls} in the period before)."
         " A figure that is unknown is not 0; calls for which it is unknown are counted beside it."
+        " How a figure stands compares it alone with its line: whether a use case may advance is for the gate to say."
     )
     return Section("Key figures", "quality_reviewer", (text,), (table(columns, rows),))
 
@@ -125,7 +126,7 @@ def containment(facts: Facts, lines: Lines) -> Section:
         cells = (name, str(calls), share(rate.value), interval(rate), share(flags.value), share(escalated.value))
         rows.append((cells, Bound("≥", line).standing(rate.value)))
     columns = ("Days", "Calls", "Containment", "95 % interval", "Flags", "Escalated")
-    text = [f"The gate asks for at least {share(line)}." if line is not None else "No line applies."]
+    text = [_asked(facts, lines)]
     text += _corrected(facts)
     return Section("Containment", "quality_reviewer", tuple(text), (table(columns, rows),), ("containment",))
 
@@ -143,7 +144,7 @@ def compliance(facts: Facts, lines: Lines) -> Section:
     found = [reason for reason in facts.reasons if reason.kind == "compliance"]
     tables = [reasons_table(found)] if found else []
     if facts.violations:
-        text.append(f"{len(facts.violations)} zero-tolerance events. Each of them stops a promotion.")
+        text.append(f"Zero-tolerance events: {len(facts.violations)}. Each of them stops a promotion.")
         rows: list[Row] = [
             ((instant(one.at), one.kind, one.use_case or "all", one.call_id or "none", one.detail or ""), "breached")
             for one in facts.violations
@@ -250,7 +251,8 @@ def scoring(facts: Facts, lines: Lines) -> Section:
     """How much of this rests on scores, and how far the judge can be believed."""
     unscored = facts.total.unscored
     text = [
-        f"{unscored.num} of {unscored.of} completed calls have no score ({share(unscored.value)})."
+        f"{unscored.num} of {unscored.of} completed calls have no score ({share(unscored.value)}): "
+        f"{facts.total.failed} could not be scored, {unscored.num - facts.total.failed} wait."
         if unscored.of
         else "There was nothing to score."
     ]
@@ -281,6 +283,13 @@ def scoring(facts: Facts, lines: Lines) -> Section:
 def turns_of(one: Kpis) -> str:
     """Return over how many turns latencies are."""
     return f"{one.latency.turns} turns"
+
+
+def _asked(facts: Facts, lines: Lines) -> str:
+    tiers = sorted({tier for _, tier in facts.by_use_case})
+    asked = [(tier, lines.tiers.get(tier, TierLines()).containment) for tier in tiers]
+    told = ", ".join(f"{percent(bound)} in tier {tier}" for tier, bound in asked if bound is not None)
+    return f"The gate asks for at least {told}." if told else "The policy has no line for containment here."
 
 
 def _corrected(facts: Facts) -> list[str]:

@@ -60,10 +60,10 @@ def parse_judgement(reply: str, rubric: Rubric, *, was_transferred: bool | None)
         found = json.loads(reply)
     except (ValueError, RecursionError) as error:
         raise MalformedJudgement(f"the judge's reply is no JSON: {error}") from error
-    error = next(iter(_validator(rubric).iter_errors(found)), None)
-    if error is not None:
-        place = ".".join(str(part) for part in error.instance_path) or "the reply"
-        raise MalformedJudgement(f"the judge's reply breaks its schema at {place}: {error.message[:200]}")
+    breach = next(iter(_validator(rubric).iter_errors(found)), None)
+    if breach is not None:
+        place = ".".join(str(part) for part in breach.instance_path) or "the reply"
+        raise MalformedJudgement(f"the judge's reply breaks its schema at {place}: {breach.message[:200]}")
     return Judgement(
         reason=found["reason"],
         task=found["task"],

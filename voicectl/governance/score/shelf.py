@@ -1,8 +1,9 @@
 """Where scoring reads calls and writes verdicts: SQL over the store, the same on SQLite and PostgreSQL."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
@@ -21,6 +22,18 @@ RETRIED_FOR_S: Final = 86_400.0
 MAX_TURNS: Final = 2_000
 _CALL_FIELDS: Final = tuple(field.name for field in fields(CallRow))
 _TURN_FIELDS: Final = tuple(field.name for field in fields(TurnRow))
+
+
+class Records(Protocol):
+    """The call records as scoring uses them: `governance.store.store.Store`."""
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Give a connection that only reads."""
+        ...
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Give a connection whose transaction is committed in the end, or rolled back by an error."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ def store_verdict(
             "name": score.name,
             "value": score.value,
             "label": score.label,
-            "explanation": score.explanation,
+            "explanation": _storable(score.explanation),
             "source": score.source,
             "judge_digest": judge_digest,
             "rubric_version": rubric_version,
@@ -109,6 +122,11 @@ def store_verdict(
     if rows:
         connection.execute(insert(scores), rows)
     return True
+
+
+def _storable(text: str | None) -> str | None:
+    # A judge may write escapes of what neither UTF-8 nor PostgreSQL takes.
+    return None if text is None else text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def judge_qualities(

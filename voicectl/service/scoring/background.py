@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from voicectl.governance.score.shelf import Backlog, backlog, calls_to_score
+from voicectl.core.errors import ConfigError
+from voicectl.governance.score.shelf import Backlog, Records, backlog, calls_to_score
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.scoring.quiet import Quiet
 from voicectl.service.scoring.scorer import Scorer, Scoring
@@ -49,7 +48,7 @@ class BackgroundScoring:
 
     def __init__(
         self,
-        database: Engine,
+        records: Records,
         scorer: Scorer,
         quiet: Quiet,
         *,
@@ -58,7 +57,7 @@ class BackgroundScoring:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.health: Final = ScoringHealth()
-        self._database = database
+        self._records = records
         self._scorer = scorer
         self._quiet = quiet
         self._pace = pace or Pace()
@@ -70,7 +69,7 @@ class BackgroundScoring:
         while True:
             try:
                 num_done = await self._round()
-            except SQLAlchemyError as error:
+            except ConfigError as error:
                 self.health.num_database_errors += 1
                 log.warning("scoring_paused", error=str(error), rest_s=self._pace.rest_s)
                 await self._sleep(self._pace.rest_s)
@@ -114,7 +113,7 @@ class BackgroundScoring:
             log.info("scoring_interrupted", call_id=call_id)
             return None
         done = work.result()
-        if isinstance(done, SQLAlchemyError):
+        if isinstance(done, ConfigError):
             raise done
         self.health.num_scored += done.outcome == "scored"
         self.health.num_failed += done.outcome == "failed"
@@ -122,11 +121,11 @@ class BackgroundScoring:
             log.warning("call_not_scored", call_id=call_id, reason=done.reason)
         return done
 
-    async def _caught(self, call_id: str) -> Scoring | SQLAlchemyError:
+    async def _caught(self, call_id: str) -> Scoring | ConfigError:
         # Raised in the group it would come out wrapped, and end more than this round.
         try:
             return await self._scorer.score(call_id)
-        except SQLAlchemyError as error:
+        except ConfigError as error:
             return error
 
     async def _wait_for_work(self) -> None:
@@ -135,11 +134,11 @@ class BackgroundScoring:
                 await self._quiet.next_end()
 
     def _look(self) -> Backlog:
-        with self._database.connect() as connection:
+        with self._records.read() as connection:
             return backlog(connection)
 
     def _due(self) -> list[tuple[float, str]]:
-        with self._database.connect() as connection:
+        with self._records.read() as connection:
             return calls_to_score(
                 connection,
                 which="due",

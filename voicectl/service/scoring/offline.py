@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Engine as Database
-
 from voicectl.core.errors import UsageError
 from voicectl.core.lockfile import read_lock
 from voicectl.core.profile import Profile
 from voicectl.engine.engine import Engine, EngineOptions
 from voicectl.governance.score.rubric import Rubric
-from voicectl.governance.score.shelf import Backlog, Which, backlog, calls_to_score
+from voicectl.governance.score.shelf import Backlog, Records, Which, backlog, calls_to_score
 from voicectl.governance.score.verdict import judge_digest
 from voicectl.service.app import model_roots
 from voicectl.service.scoring.judge import JudgeLimits, LocalJudge
@@ -62,7 +60,7 @@ async def private_judge(profile: Profile, rubric: Rubric) -> AsyncIterator[Local
 
 
 async def score_calls(
-    database: Database,
+    records: Records,
     judge: LocalJudge,
     *,
     which: Which,
@@ -71,13 +69,13 @@ async def score_calls(
     on_done: Callable[[Scoring], None],
 ) -> ScoringRun:
     """Score calls one after the other, oldest first, at most `limit`; what was scored stays if it is stopped."""
-    scorer = Scorer(database, judge)
+    scorer = Scorer(records, judge)
     done: list[Scoring] = []
     num_scored = num_failed = 0
     after: tuple[float, str] | None = None
     while limit is None or num_scored + num_failed < limit:
         room = PAGE if limit is None else min(PAGE, limit - num_scored - num_failed)
-        with database.connect() as connection:
+        with records.read() as connection:
             page = calls_to_score(connection, which=which, judge_digest=judge.digest, now=now, limit=room, after=after)
         if not page:
             break
@@ -89,21 +87,19 @@ async def score_calls(
             if outcome.outcome == "failed" and len(done) < MAX_REASONS:
                 done.append(outcome)
             on_done(outcome)
-    return _run(database, judge, num_scored, num_failed, done)
+    return _run(records, judge, num_scored, num_failed, done)
 
 
-async def score_call(database: Database, judge: LocalJudge, call_id: str) -> ScoringRun:
+async def score_call(records: Records, judge: LocalJudge, call_id: str) -> ScoringRun:
     """Score one call, whatever its state. Raises UsageError when there is none of that id."""
-    outcome = await Scorer(database, judge).score(call_id)
+    outcome = await Scorer(records, judge).score(call_id)
     if outcome.outcome == "gone":
         raise UsageError(f"there is no call {call_id!r}", hint="see `voicectl calls list`")
     failures = [outcome] if outcome.outcome == "failed" else []
-    return _run(database, judge, int(not failures), len(failures), failures)
+    return _run(records, judge, int(not failures), len(failures), failures)
 
 
-def _run(
-    database: Database, judge: LocalJudge, num_scored: int, num_failed: int, failures: list[Scoring]
-) -> ScoringRun:
-    with database.connect() as connection:
+def _run(records: Records, judge: LocalJudge, num_scored: int, num_failed: int, failures: list[Scoring]) -> ScoringRun:
+    with records.read() as connection:
         left = backlog(connection)
     return ScoringRun(num_scored, num_failed, tuple(failures), left, judge.digest, judge.rubric.version)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
+from voicectl.core.errors import ConfigError
 from voicectl.governance.score.conversation import Conversation
 from voicectl.governance.score.judgement import Judgement
-from voicectl.governance.score.shelf import human_scores, load_conversation, store_verdict
+from voicectl.governance.score.shelf import Records, human_scores, load_conversation, store_verdict
 from voicectl.governance.score.verdict import Verdict, given_up, scored, unscorable
 from voicectl.service.scoring.judge import LocalJudge, Unjudgeable
 
@@ -34,21 +33,21 @@ class Scoring:
 
 
 class Scorer:
-    """Scores calls of a database with a judge. Blocking work runs on threads."""
+    """Scores recorded calls with a judge. Blocking work runs on threads."""
 
-    def __init__(self, database: Engine, judge: LocalJudge, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, records: Records, judge: LocalJudge, *, now: Callable[[], float] = time.time) -> None:
         self.judge: Final = judge
-        self._database = database
+        self._records = records
         self._now = now
 
     async def score(self, call_id: str) -> Scoring:
         """Score a call and return what became of it. Cancelled before the verdict is known, it stores nothing.
 
-        Raises SQLAlchemyError when the database does not answer.
+        Raises ConfigError when the records cannot be read or written.
         """
         try:
             return await self._score(call_id)
-        except SQLAlchemyError:
+        except ConfigError:
             raise
         except Exception as error:  # the edge of one call: the others are scored all the same
             log.exception("scoring_broke", call_id=call_id)
@@ -83,12 +82,12 @@ class Scorer:
         return Scoring(call_id, "failed", failure.message, failure.is_engine_down)
 
     def _read(self, call_id: str) -> tuple[Conversation, dict[str, float]] | None:
-        with self._database.connect() as connection:
+        with self._records.read() as connection:
             conversation = load_conversation(connection, call_id)
             return None if conversation is None else (conversation, human_scores(connection, call_id))
 
     def _write(self, call_id: str, verdict: Verdict) -> bool:
-        with self._database.begin() as connection:
+        with self._records.write() as connection:
             return store_verdict(
                 connection,
                 call_id,
