@@ -6,9 +6,10 @@
 import random
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, insert
+from sqlalchemy import Connection, insert
 
 from voicectl.core.records import CallRow, TurnRow
 from voicectl.governance.score.conversation import Conversation
@@ -16,7 +17,9 @@ from voicectl.governance.score.judgement import Judgement
 from voicectl.governance.score.rubric import packaged_rubric
 from voicectl.governance.score.shelf import store_verdict
 from voicectl.governance.score.verdict import scored, unscorable
-from voicectl.governance.store.tables import calls, complaints, metadata, scores, turns, violations
+from voicectl.governance.store.location import SqliteFile
+from voicectl.governance.store.store import open_store
+from voicectl.governance.store.tables import calls, complaints, scores, turns, violations
 
 DAY_S = 86_400.0
 UNTIL = 20_700 * DAY_S
@@ -183,9 +186,7 @@ def _turns(draw: random.Random, call_id: str, use_case: str, *, has_gap: bool, a
 def main() -> None:
     path, *rest = sys.argv[1:]
     numbers = [int(text) for text in rest]
-    engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    with engine.begin() as connection:
+    with open_store(SqliteFile(Path(path))) as store, store.write() as connection:
         sys.stderr.write(f"{History(*numbers).write(connection)} calls in {path}\n")
 
 

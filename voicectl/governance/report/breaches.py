@@ -55,6 +55,8 @@ def notes(facts: Facts) -> tuple[str, ...]:
         )
     if facts.num_unended:
         found.append(f"{facts.num_unended} calls have no end on record and are left out.")
+    if facts.num_incomplete:
+        found.append(f"{facts.num_incomplete} calls miss events that could not be kept.")
     quality = facts.qualities.get(RESOLVED)
     if facts.total.resolved_by_judge.of and quality is not None and quality.doubt:
         found.append(

@@ -11,6 +11,9 @@ from voicectl.governance.report.facts import Facts
 from voicectl.governance.report.lines import Lines, Role
 from voicectl.governance.report.period import Cadence, day_of
 
+FINE: Final = "No figure that is known lies beyond its bound."
+NOTHING_KNOWN: Final = "Nothing is known that could lie beyond a bound."
+
 Part = Callable[[Facts, Lines], Section]
 
 
@@ -84,6 +87,7 @@ def digest_of(facts: Facts, lines: Lines) -> Digest:
         owner=agenda.owner,
         notes=notes(facts),
         escalated=breaches(facts, lines),
+        standing=FINE if facts.total.calls else NOTHING_KNOWN,
         sections=tuple(part(facts, lines) for part in agenda.parts),
         facts=facts_document(facts),
     )
@@ -129,4 +133,5 @@ def facts_document(facts: Facts) -> dict[str, Any]:
         "audit": {name: rate.document() for name, rate in facts.audit.items()},
         "judge": {name: quality.document() for name, quality in facts.qualities.items()},
         "num_unended": facts.num_unended,
+        "num_incomplete": facts.num_incomplete,
     }

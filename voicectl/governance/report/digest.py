@@ -44,13 +44,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A whole report. `escalated` are breaches that its owner passes on to the Voice AI owner."""
+    """A whole report. `escalated` are breaches that its owner passes on to the Voice AI owner.
+
+    `standing` is what can be said where there are none."""
 
     title: str
     subtitle: str
     owner: Role
     notes: tuple[str, ...]
     escalated: tuple[str, ...]
+    standing: str
     sections: tuple[Section, ...]
     facts: dict[str, Any] = field(default_factory=dict)
 

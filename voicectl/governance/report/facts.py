@@ -69,6 +69,7 @@ class Facts:
     judges: tuple[tuple[str, str, int], ...]
     first_call_at: float | None
     num_unended: int
+    num_incomplete: int
 
 
 def read_facts(
@@ -99,11 +100,8 @@ def read_facts(
         qualities=judge_qualities(connection, judge_digest=judges[0][0] if judges else None, use_case=use_case),
         judges=judges,
         first_call_at=connection.execute(select(func.min(calls.c.started_at))).scalar_one(),
-        num_unended=connection.execute(
-            select(func.count())
-            .select_from(calls)
-            .where(calls.c.started_at >= span.since, calls.c.started_at < span.until, calls.c.ended_at.is_(None))
-        ).scalar_one(),
+        num_unended=_num_calls(connection, span, calls.c.ended_at.is_(None)),
+        num_incomplete=_num_calls(connection, span, calls.c.incomplete.is_(True)),
     )
 
 
@@ -119,6 +117,13 @@ def _figures(
         group: kpis(counts.get(group, Counts()), words.get(group), quantiles.get(group), csat_baseline=csat_baseline)
         for group in groups
     }
+
+
+def _num_calls(connection: Connection, span: Span, condition: ColumnElement[bool]) -> int:
+    where = (calls.c.started_at >= span.since) & (calls.c.started_at < span.until) & condition
+    if span.use_case is not None:
+        where &= calls.c.use_case == span.use_case
+    return connection.execute(select(func.count()).select_from(calls).where(where)).scalar_one()
 
 
 def _reasons(connection: Connection, in_span: ColumnElement[bool]) -> tuple[Reason, ...]:

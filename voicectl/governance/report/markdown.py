@@ -32,7 +32,7 @@ def _lines(digest: Digest) -> Iterator[str]:
         yield ""
         yield from (f"- {plain(text)}" for text in digest.escalated)
     else:
-        yield "No figure that is known lies beyond its bound."
+        yield plain(digest.standing)
     for section in digest.sections:
         yield ""
         yield f"## {plain(section.title)}"

@@ -37,12 +37,15 @@ class Judgement:
 
 
 def reply_schema(rubric: Rubric) -> dict[str, Any]:
-    """Return the JSON schema of a reply. The reason comes first, so that the grades follow from it."""
+    """Return the JSON schema of a reply. The reason comes first, so that the grades follow from it.
+
+    Of each grade the least favourable comes first: a model too weak to choose takes the first it is offered.
+    """
     properties: dict[str, Any] = {
         "reason": {"type": "string", "minLength": 1, "maxLength": MAX_REASON},
-        "task": {"enum": ["completed", "not_completed", "unclear"]},
-        "failure": {"enum": list(rubric.judge.failures)},
-        "escalation": {"enum": ["appropriate", "needed", "needless", "not_needed"]},
+        "task": {"enum": ["unclear", "not_completed", "completed"]},
+        "failure": {"enum": [*rubric.judge.failures[1:], rubric.judge.failures[0]]},
+        "escalation": {"enum": ["needed", "needless", "appropriate", "not_needed"]},
         "flags": _closed({name: {"type": "boolean"} for name in rubric.judge.flags}),
         "sentiment": {"enum": list(SENTIMENTS)},
     }

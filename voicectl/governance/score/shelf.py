@@ -70,6 +70,12 @@ def calls_to_score(
     return [(row.ended_at, row.call_id) for row in rows]
 
 
+def num_calls_to_score(connection: Connection, *, which: Which, judge_digest: str, now: float) -> int:
+    """Return how many calls `calls_to_score` would give in all."""
+    place = and_(calls.c.ended_at.is_not(None), _wanted(which, judge_digest, now))
+    return connection.execute(select(func.count()).select_from(calls).where(place)).scalar_one()
+
+
 def load_conversation(connection: Connection, call_id: str) -> Conversation | None:
     """Return a call with its first turns, None if there is no such call."""
     row = connection.execute(select(calls).where(calls.c.call_id == call_id)).mappings().one_or_none()
@@ -176,8 +182,10 @@ def _wanted(which: Which, judge_digest: str, now: float) -> ColumnElement[bool]:
         return or_(pending, again)
     if which == "failed":
         return or_(pending, failed)
+    # A call whose words retention took cannot be scored again: the score it has stays.
     other = and_(
         calls.c.score_state == "scored",
+        calls.c.texts_pruned_at.is_(None),
         or_(calls.c.judge_digest.is_(None), calls.c.judge_digest != judge_digest),
     )
     return or_(pending, failed, other)

@@ -12,7 +12,7 @@ from voicectl.core.lockfile import read_lock
 from voicectl.core.profile import Profile
 from voicectl.engine.engine import Engine, EngineOptions
 from voicectl.governance.score.rubric import Rubric
-from voicectl.governance.score.shelf import Backlog, Records, Which, backlog, calls_to_score
+from voicectl.governance.score.shelf import Backlog, Records, Which, backlog, calls_to_score, num_calls_to_score
 from voicectl.governance.score.verdict import judge_digest
 from voicectl.service.app import model_roots
 from voicectl.service.scoring.judge import JudgeLimits, LocalJudge
@@ -49,6 +49,18 @@ def judge_limits(profile: Profile) -> JudgeLimits:
 def digest_of(profile: Profile, rubric: Rubric) -> str:
     """Return the digest of the judge that a profile and a rubric make."""
     return judge_digest(model_digest(profile), rubric)
+
+
+def num_to_score(records: Records, profile: Profile, rubric: Rubric, *, which: Which, now: float) -> int:
+    """Return how many calls there are to score."""
+    with records.read() as connection:
+        return num_calls_to_score(connection, which=which, judge_digest=digest_of(profile, rubric), now=now)
+
+
+def nothing_to_score(records: Records, profile: Profile, rubric: Rubric) -> ScoringRun:
+    """Return a run that had nothing to do, for which no model was started."""
+    with records.read() as connection:
+        return ScoringRun(0, 0, (), backlog(connection), digest_of(profile, rubric), rubric.version)
 
 
 @asynccontextmanager

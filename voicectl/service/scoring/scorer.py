@@ -70,6 +70,9 @@ class Scorer:
             except Unjudgeable as error:
                 failure = error
         rubric = self.judge.rubric
+        if failure is not None and conversation.call.score_state == "scored":
+            # What an earlier judge could tell is worth more than that this one could not.
+            return Scoring(call_id, "failed", f"{failure.message}; its earlier score stays", failure.is_engine_down)
         if failure is None:
             verdict = scored(conversation, rubric, judgement, humans)
         else:
