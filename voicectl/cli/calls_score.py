@@ -125,6 +125,7 @@ def _document(run: "ScoringRun") -> dict[str, Any]:
         "left": {"pending": run.left.pending, "failed": run.left.failed},
         "judge_digest": run.judge_digest,
         "rubric_version": run.rubric_version,
+        "stopped": run.stopped,
     }
 
 
@@ -134,6 +135,8 @@ def _render(console: "Console", run: "ScoringRun") -> None:
         console.print(f"  {one.call_id}: {one.reason}", style="yellow", markup=False)
     if run.num_failed > len(run.failures):
         console.print(f"  … and {run.num_failed - len(run.failures)} more", markup=False)
+    if run.stopped:
+        console.print(f"stopped early: {run.stopped}", style="red", markup=False)
     console.print(
         f"{run.left.pending} wait, {run.left.failed} without a score in all; "
         f"judge {run.judge_digest[:12]}, rubric {run.rubric_version}",

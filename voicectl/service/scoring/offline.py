@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from voicectl.core.errors import UsageError
@@ -20,11 +20,16 @@ from voicectl.service.scoring.scorer import Scorer, Scoring
 
 PAGE: Final = 256
 MAX_REASONS: Final = 20
+ENGINE_FAILURES: Final = 3
+"""Calls in a row that the engine, not the call, let fail: then the others are left to another run."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringRun:
-    """What a run did: `failures` are the first calls that could not be scored. `left` is what remains."""
+    """What a run did: `failures` are the first calls that could not be scored. `left` is what remains.
+
+    `stopped` is why the run ended early.
+    """
 
     num_scored: int
     num_failed: int
@@ -32,6 +37,7 @@ class ScoringRun:
     left: Backlog
     judge_digest: str
     rubric_version: str
+    stopped: str | None = None
 
 
 def model_digest(profile: Profile) -> str:
@@ -80,12 +86,16 @@ async def score_calls(
     now: float,
     on_done: Callable[[Scoring], None],
 ) -> ScoringRun:
-    """Score calls one after the other, oldest first, at most `limit`; what was scored stays if it is stopped."""
+    """Score calls one after the other, oldest first, at most `limit`; what was scored stays if it is stopped.
+
+    An engine that is down ends the run, instead of letting every call fail for it.
+    """
     scorer = Scorer(records, judge)
     done: list[Scoring] = []
     num_scored = num_failed = 0
+    num_down = 0
     after: tuple[float, str] | None = None
-    while limit is None or num_scored + num_failed < limit:
+    while num_down < ENGINE_FAILURES and (limit is None or num_scored + num_failed < limit):
         room = PAGE if limit is None else min(PAGE, limit - num_scored - num_failed)
         with records.read() as connection:
             page = calls_to_score(connection, which=which, judge_digest=judge.digest, now=now, limit=room, after=after)
@@ -99,7 +109,11 @@ async def score_calls(
             if outcome.outcome == "failed" and len(done) < MAX_REASONS:
                 done.append(outcome)
             on_done(outcome)
-    return _run(records, judge, num_scored, num_failed, done)
+            num_down = num_down + 1 if outcome.is_engine_down else 0
+            if num_down == ENGINE_FAILURES:
+                break
+    stopped = f"the language model failed {num_down} calls in a row" if num_down == ENGINE_FAILURES else None
+    return replace(_run(records, judge, num_scored, num_failed, done), stopped=stopped)
 
 
 async def score_call(records: Records, judge: LocalJudge, call_id: str) -> ScoringRun:
