@@ -17,9 +17,7 @@ NOW = 20_700 * DAY_S
 
 class MemoryRecords:
     def __init__(self) -> None:
-        self._engine = create_engine(
-            "sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool
-        )
+        self._engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool)
         metadata.create_all(self._engine)
 
     @contextmanager

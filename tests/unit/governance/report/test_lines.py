@@ -29,7 +29,9 @@ def test_lines_are_read_from_a_policy(tmp_path: Path) -> None:
     assert (found.v2v_p90_s, found.v2v_p99_s, found.wer_target, found.wer_alert) == (2.5, 4.0, 0.04, 0.07)
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "a: b", "tiers: 5", "{", "tiers: {low: {criteria: {containment_rate: 5}}}"])
+@pytest.mark.parametrize(
+    "content", ["", "[1]", "a: b", "tiers: 5", "{", "tiers: {low: {criteria: {containment_rate: 5}}}"]
+)
 def test_what_is_no_policy_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(content)

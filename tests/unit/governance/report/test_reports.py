@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from tests.fakes.call_history import UNTIL, History
-from tests.fakes.records import DAY_S, NOW, MemoryRecords, a_call
+from tests.fakes.records import NOW, MemoryRecords, a_call
 from voicectl.governance.report.cadence import AGENDAS, digest_of
 from voicectl.governance.report.digest import Digest
 from voicectl.governance.report.facts import Facts, read_facts

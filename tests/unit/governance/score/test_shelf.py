@@ -20,7 +20,9 @@ from voicectl.governance.score.shelf import (
 from voicectl.governance.score.verdict import Score, Verdict
 
 JUDGE = "j" * 64
-VERDICT = Verdict((Score("resolved", "judge", 1.0, "completed", "ok\0\ud800"),), {"resolved": True, "score_state": "scored"})
+VERDICT = Verdict(
+    (Score("resolved", "judge", 1.0, "completed", "ok\0\ud800"),), {"resolved": True, "score_state": "scored"}
+)
 
 
 @pytest.fixture
@@ -58,9 +60,7 @@ def test_a_page_begins_behind_the_one_before(records: MemoryRecords) -> None:
     seen: list[str] = []
     after = None
     with records.read() as connection:
-        while page := calls_to_score(
-            connection, which="due", judge_digest=JUDGE, now=NOW, limit=2, after=after
-        ):
+        while page := calls_to_score(connection, which="due", judge_digest=JUDGE, now=NOW, limit=2, after=after):
             seen += [call_id for _, call_id in page]
             after = page[-1]
     assert seen == [f"c{number}" for number in range(5)]

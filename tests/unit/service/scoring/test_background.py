@@ -103,7 +103,7 @@ async def test_a_model_that_is_down_fails_one_call_and_rests(records: MemoryReco
     failed = records.call("c0")
     assert failed.score_state == "failed"
     assert failed.compliance_flagged is None
-    assert "gone" in [row.explanation for row in records.scores("c0") if row.name == "scoring"][0]
+    assert "gone" in next(row.explanation for row in records.scores("c0") if row.name == "scoring")
 
 
 async def test_without_a_transcript_a_call_fails_with_that_reason_and_no_request(records: MemoryRecords) -> None:
