@@ -69,20 +69,22 @@ class ResilientLanguageModel:
         """Stream a reply. Closing the iterator, or cancelling its task, cancels the request.
 
         When the worker dies midway, the reply is asked for again and goes on where it was; ReplyDiverged is
-        raised when it cannot, because the second one says something else.
+        raised when it cannot, because the second one says something else. A request of priority PARTIAL,
+        which no caller waits for, counts neither as load nor for a breaker.
         """
         routes, text = self._routes, ResumedText()
+        counts = request.priority is not Priority.PARTIAL
         deadline_at, attempt = routes.deadline_at(timeout_s), 0
         avoid: Route[LanguageModel] | None = None
         last: Route[LanguageModel] | None = None
-        with routes.gauge.request() as opened:
+        with routes.gauge.request() if counts else contextlib.nullcontext() as opened:
             while True:
                 attempt += 1
                 if text.begun and last is not None:
                     # Another model would not go on with the words of this one.
                     trial = routes.resume(attempt, last)
                 else:
-                    trial = routes.begin(attempt, avoid=avoid)
+                    trial = routes.begin(attempt, counts=counts, avoid=avoid)
                 last = trial.route
                 text.restart()
                 try:
@@ -92,7 +94,8 @@ class ResilientLanguageModel:
                             async for piece in pieces:
                                 if (fresh := text.take(piece)) is not None:
                                     trial.answer()
-                                    opened.answer()
+                                    if opened is not None:
+                                        opened.answer()
                                     yield fresh
                     return
                 except EngineError as error:
@@ -142,7 +145,8 @@ class ResilientSynthesizer:
                             async for chunk in chunks:
                                 if (fresh := speech.take(chunk)) is not None:
                                     trial.answer()
-                                    opened.answer()
+                                    if opened is not None:
+                                        opened.answer()
                                     yield fresh
                     return
                 except EngineError as error:

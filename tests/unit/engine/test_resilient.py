@@ -149,6 +149,16 @@ async def test_rejections_and_partials_open_no_breaker() -> None:
     assert states(routes) == ["closed"]
 
 
+async def test_replies_that_no_caller_waits_for_are_no_load_and_open_no_breaker() -> None:
+    routes = routes_of(ScriptedStage([["a"], DeadlineExceeded("late")]))
+    request = ChatRequest("s", (), 5, temperature=0, top_p=1, top_k=1, seed=0, priority=Priority.PARTIAL)
+    assert [delta.text async for delta in model(routes).generate(request, timeout_s=5)] == ["a", ""]
+    for _ in range(5):
+        with pytest.raises(DeadlineExceeded):
+            _ = [delta async for delta in model(routes).generate(request, timeout_s=5)]
+    assert (routes.gauge.load().num_recent, states(routes)) == (0, ["closed"])
+
+
 async def test_failures_open_the_breaker_and_partials_are_no_probes() -> None:
     clock = Clock()
     routes = routes_of(ScriptedStage([EngineError("broken")] * 3 + ["hello"]), clock=clock)

@@ -1,0 +1,66 @@
+"""`voicectl report` writes what it is asked for, and refuses what it cannot write with its exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from voicectl.cli import calls_score, report
+from voicectl.cli.main import main
+from voicectl.governance.store.location import SqliteFile
+from voicectl.governance.store.store import open_store
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    path = tmp_path / "records.db"
+    open_store(SqliteFile(path)).close()
+    return f"governance.url=sqlite:///{path}"
+
+
+def test_an_empty_database_is_a_clear_report(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weekly", "--set", url], report.app) == 0
+    assert "No call was completed in this period" in capsys.readouterr().out
+
+
+def test_json_is_one_document(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["monthly", "--set", url, "--until", "2026-08-31", "--json"], report.app) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["period"]["first"], document["total"]["containment"]["value"]) == ("2026-08-02", None)
+
+
+def test_files_are_private(url: str, tmp_path: Path) -> None:
+    for name in ("a.md", "a.html"):
+        out = tmp_path / name
+        assert main(["quarterly", "--set", url, "--out", str(out)], report.app) == 0
+        assert out.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "a.html").read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["weekly", "--until", "tomorrow"], 2),
+        (["weekly", "--out", "report.pdf"], 2),
+        (["weekly", "--out", "/no/such/folder/a.md"], 2),
+        (["yearly"], 2),
+        (["weekly", "--policy", "/no/such.yaml"], 24),
+        (["weekly", "--set", "governance.url=sqlite:////no/such.db"], 3),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(url: str, arguments: list[str], status: int) -> None:
+    assert main([*arguments, "--set", url] if "--set" not in arguments else arguments, report.app) == status
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--all", "--failed"], 2),
+        (["--call", "c", "--limit", "3"], 2),
+        (["--rubric", "/no/such.yaml"], 3),
+        (["--references", "/no/such.jsonl"], 3),
+        ([], 0),
+    ],
+)
+def test_scoring_without_calls_starts_no_model(url: str, arguments: list[str], status: int) -> None:
+    assert main([*arguments, "--set", url], calls_score.app) == status

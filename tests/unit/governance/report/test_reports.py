@@ -1,0 +1,146 @@
+"""Reports of a made-up history, of nothing, and of parts of periods: plain words, the same bytes, no address."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+from sqlalchemy import insert, update
+
+from tests.fakes.call_history import UNTIL, History
+from tests.fakes.records import NOW, MemoryRecords, a_call
+from voicectl.governance.report.cadence import AGENDAS, digest_of
+from voicectl.governance.report.digest import Digest
+from voicectl.governance.report.facts import Facts, read_facts
+from voicectl.governance.report.lines import Lines
+from voicectl.governance.report.markdown import markdown, plain
+from voicectl.governance.report.page import page
+from voicectl.governance.report.period import Cadence, period_of
+from voicectl.governance.report.plots import draw_plots
+from voicectl.governance.store.tables import calls, scores
+
+
+@pytest.fixture(scope="module")
+def history() -> Iterator[MemoryRecords]:
+    found = MemoryRecords()
+    with found.write() as connection:
+        History(weeks=3, a_day=12).write(connection)
+    yield found
+    found.close()
+
+
+def facts_of(
+    records: MemoryRecords, cadence: Cadence = "weekly", now: float = UNTIL + 3600, use_case: str | None = None
+) -> Facts:
+    with records.read() as connection:
+        return read_facts(connection, period_of(cadence, last=None, now=now), use_case=use_case)
+
+
+def digest(records: MemoryRecords, cadence: Cadence = "weekly", now: float = UNTIL + 3600) -> Digest:
+    return digest_of(facts_of(records, cadence, now), Lines())
+
+
+@pytest.mark.parametrize("cadence", list(AGENDAS))
+def test_every_digest_names_an_owner_for_every_section(history: MemoryRecords, cadence: Cadence) -> None:
+    text = markdown(digest(history, cadence))
+    found = digest(history, cadence)
+    assert text.count("\n*For the ") == len(found.sections) == len(AGENDAS[cadence].parts)
+    assert f"For the {found.owner_name}." in text
+
+
+@pytest.mark.parametrize("cadence", list(AGENDAS))
+def test_without_a_call_everything_is_unknown_and_nothing_holds(cadence: Cadence) -> None:
+    empty = MemoryRecords()
+    found = digest(empty, cadence)
+    text = markdown(found)
+    assert "No call was completed in this period" in text
+    assert "Nothing is known that could lie beyond a bound." in text
+    assert "| holds |" not in text
+    assert " 0.0 %" not in text
+    assert draw_plots(facts_of(empty, cadence), Lines()) == {}
+    assert "<svg" not in page(found, {})
+    empty.close()
+
+
+def test_the_page_needs_nothing_else_and_is_the_same_each_time(history: MemoryRecords) -> None:
+    facts = facts_of(history)
+    plots = draw_plots(facts, Lines())
+    assert plots == draw_plots(facts, Lines())
+    text = page(digest_of(facts, Lines()), plots)
+    addresses = set(re.findall(r"(?:https?:)?//[^\s\"'<>]+", text))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "<script" not in text
+    assert text.count("<svg") == 5
+    ids = re.findall(r' id="([^"]+)"', text)
+    shared = {name for name in ids if ids.count(name) > 1 and re.fullmatch(r"[pmh][0-9a-f]{10}", name)}
+    assert not shared
+
+
+def test_words_of_callers_stay_words(history: MemoryRecords) -> None:
+    attack = "<script>alert(1)</script> | [x](http://e.example) `#` what is this"
+    records = MemoryRecords()
+    records.add(a_call())
+    with records.write() as connection:
+        row = {"call_id": "c1", "name": "knowledge_gap", "source": "rule", "label": "gap", "at": NOW}
+        connection.execute(insert(scores).values(**row, explanation=attack))
+    found = digest(records, now=NOW + 60)
+    assert "<script>" not in page(found, {})
+    assert r"\<script\>alert(1)\</script\> \| \[x\](http://e.example) \`\#\` what is this" in markdown(found)
+    records.close()
+
+
+def test_markdown_of_a_text_is_one_line() -> None:
+    assert plain("a\n# b & c") == r"a \# b &amp; c"
+
+
+def test_a_period_that_is_not_over_or_not_whole_says_so(history: MemoryRecords) -> None:
+    with history.read() as connection:
+        today = read_facts(connection, period_of("weekly", last=date(2026, 9, 4), now=UNTIL + 3600))
+    assert any("not over yet" in note for note in digest_of(today, Lines()).notes)
+    assert any("Records begin only on 2026-08-14" in note for note in digest(history, "quarterly").notes)
+
+
+def test_unscored_and_incomplete_calls_are_told_before_any_figure() -> None:
+    records = MemoryRecords()
+    records.add(a_call("c1", incomplete=True))
+    records.add(a_call("c2", ended_at=None))
+    notes = " ".join(digest(records, now=NOW + 60).notes)
+    assert "1 of 1 calls have no score" in notes
+    assert "1 calls miss events" in notes
+    assert "1 calls have no end on record" in notes
+    records.close()
+
+
+def test_a_judge_that_nobody_checked_is_called_no_evidence(history: MemoryRecords) -> None:
+    records = MemoryRecords()
+    records.add(a_call(resolved=True, resolved_by="judge", score_state="scored", judge_digest="j"))
+    assert "Its answers are no evidence" in " ".join(digest(records, now=NOW + 60).notes)
+    records.close()
+
+
+def test_what_lies_beyond_its_line_is_passed_on() -> None:
+    records = MemoryRecords()
+    for number in range(40):
+        held = number < 20
+        records.add(a_call(f"c{number}", resolved=held, compliance_flagged=not held, score_state="scored"))
+    found = digest(records, now=NOW + 60)
+    assert found.escalated == (
+        "faq (low): containment 50.0 % of 40, asked for ≥ 70.0 %",
+        "faq (low): compliance flags 50.0 % of 40, asked for < 2.0 %",
+    )
+    with records.write() as connection:
+        connection.execute(update(calls).values(resolved=True, compliance_flagged=False))
+    assert digest(records, now=NOW + 60).escalated == ()
+    records.close()
+
+
+def test_reasons_come_with_calls_and_gaps_with_questions(history: MemoryRecords) -> None:
+    facts = facts_of(history)
+    assert facts.reasons[0].count >= facts.reasons[-1].count
+    assert all(reason.call_ids for reason in facts.reasons)
+    assert facts.gaps[0].count > 1
+    assert {violation.kind for violation in facts.violations} == {"out_of_window_dial"}
+
+
+def test_one_use_case_is_reported_alone(history: MemoryRecords) -> None:
+    assert {name for name, _ in facts_of(history, use_case="faq").by_use_case} == {"faq"}

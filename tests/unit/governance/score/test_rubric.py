@@ -1,0 +1,51 @@
+"""A rubric is read strictly, and any change of it is another rubric."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voicectl.core.errors import ConfigError
+from voicectl.governance.score.rubric import MAX_RUBRIC_BYTES, Rubric, packaged_rubric, read_rubric
+
+
+def test_the_digest_changes_with_every_part() -> None:
+    rubric = packaged_rubric()
+    document = rubric.model_dump()
+    assert Rubric.model_validate(document).digest == rubric.digest
+    document["limits"]["dead_air_s"] = 6
+    assert Rubric.model_validate(document).digest != rubric.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"versoin": "2"}, "versoin"),
+        ({"limits": {}}, "limits.disclosure_s"),
+        ({"phrases": {"human_request": ["("]}}, "phrases.human_request"),
+        ({"judge": {"instructions": "x", "failures": ["other"], "flags": {}}}, "judge.failures"),
+        ({"judge": {"instructions": "x", "failures": ["none"], "flags": {"a b": "c"}}}, "judge.flags"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    document = packaged_rubric().model_dump(mode="json")
+    for key, value in change.items():
+        known = document.get(key)
+        document[key] = {**known, **value} if key == "phrases" else value  # type: ignore[dict-item]
+    path = tmp_path / "rubric.yaml"
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(ConfigError, match=named.replace(".", r"\.")):
+        read_rubric(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"a: [", b"\xff\xfe\x00", b"- 1", b"#" * (MAX_RUBRIC_BYTES + 1)])
+def test_what_is_no_rubric_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rubric.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError):
+        read_rubric(path)
+
+
+def test_a_missing_rubric_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: No such file"):
+        read_rubric(tmp_path / "none.yaml")

@@ -1,0 +1,156 @@
+"""Scoring waits for quiet, yields to the first call at once, and neither hides a failure nor ends the gateway."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from tests.fakes.records import NOW, MemoryRecords, a_call, said
+from tests.unit.service.scoring.test_judge import GOOD, ScriptedModel, judge_of
+from voicectl.core.errors import ConfigError, WorkerDied
+from voicectl.core.ports import CallIdentity
+from voicectl.service.scoring.background import BackgroundScoring, Pace
+from voicectl.service.scoring.quiet import Quiet
+from voicectl.service.scoring.scorer import Scorer
+
+CALLER = CallIdentity("s1", None, 0.0, resumed=False, attributes={})
+
+
+class Clock:
+    time = 100.0
+
+    def now(self) -> float:
+        return self.time
+
+
+class Bench:
+    """Background scoring whose waits end at once; `run_until` runs it until something holds."""
+
+    def __init__(self, records: Any, model: ScriptedModel) -> None:
+        self.clock, self.model = Clock(), model
+        self.quiet = Quiet(clock=self.clock)
+        self.slept: list[float] = []
+        self.work = BackgroundScoring(
+            records,
+            Scorer(records, judge_of(model), now=lambda: NOW),
+            self.quiet,
+            pace=Pace(settle_s=2.0, poll_s=0.001, rest_s=60.0),
+            sleep=self._sleep,
+            now=lambda: NOW,
+        )
+
+    async def run_until(self, holds: Any) -> None:
+        task = asyncio.ensure_future(self.work.run())
+        try:
+            async with asyncio.timeout(20):
+                while not holds():
+                    assert not task.done(), task.exception()
+                    await asyncio.sleep(0.001)
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.clock.time += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def records() -> Iterator[MemoryRecords]:
+    found = MemoryRecords()
+    for number in range(3):
+        found.add(a_call(f"c{number}"), *said(f"c{number}", ("hi", "Hello.")))
+    yield found
+    found.close()
+
+
+async def test_all_that_waits_is_scored_when_it_is_quiet(records: MemoryRecords) -> None:
+    bench = Bench(records, ScriptedModel([GOOD]))
+    await bench.run_until(lambda: bench.work.health.num_scored == 3 and bench.work.health.backlog.pending == 0)
+    assert records.call("c2").score_state == "scored"
+
+
+async def test_nothing_is_begun_while_a_call_is_in_progress(records: MemoryRecords) -> None:
+    bench = Bench(records, ScriptedModel([GOOD]))
+    bench.quiet.call_started(CALLER)
+    rounds = iter(range(20))
+    await bench.run_until(lambda: bench.work.health.backlog is not None and next(rounds, None) is None)
+    assert bench.model.requests == []
+    assert bench.work.health.backlog.pending == 3
+
+
+async def test_a_call_that_begins_cancels_the_judge_and_loses_nothing(records: MemoryRecords) -> None:
+    bench = Bench(records, ScriptedModel([None, GOOD]))
+    run = asyncio.ensure_future(bench.run_until(lambda: bench.work.health.num_scored == 3))
+    await bench.model.asked.wait()
+    bench.quiet.call_started(CALLER)
+    await asyncio.sleep(0.01)
+    assert (bench.model.num_cancelled, bench.work.health.num_interrupted) == (1, 1)
+    assert records.call("c0").score_state == "pending"
+    bench.quiet.call_ended(CALLER, "hung up")
+    await run
+    assert bench.slept[0] == 2.0
+
+
+async def test_a_model_that_is_down_fails_one_call_and_rests(records: MemoryRecords) -> None:
+    bench = Bench(records, ScriptedModel([WorkerDied("gone")]))
+    await bench.run_until(lambda: 60.0 in bench.slept)
+    failed = records.call("c0")
+    assert failed.score_state == "failed"
+    assert failed.compliance_flagged is None
+    assert "gone" in next(row.explanation for row in records.scores("c0") if row.name == "scoring")
+
+
+async def test_without_a_transcript_a_call_fails_with_that_reason_and_no_request(records: MemoryRecords) -> None:
+    empty = MemoryRecords()
+    empty.add(a_call("mute"), *said("mute", (None, "Hello.")))
+    bench = Bench(empty, ScriptedModel([GOOD]))
+    await bench.run_until(lambda: bench.work.health.num_failed == 1)
+    assert bench.model.requests == []
+    assert "transcript is missing" in empty.scores("mute")[-1].explanation
+    empty.close()
+
+
+class BrokenRecords:
+    """Records that nobody can read for a while."""
+
+    def __init__(self, records: MemoryRecords, num_failures: int) -> None:
+        self._records, self._left = records, num_failures
+
+    def read(self) -> AbstractContextManager[Connection]:
+        if self._left:
+            self._left -= 1
+            raise ConfigError("locked")
+        return self._records.read()
+
+    def write(self) -> AbstractContextManager[Connection]:
+        return self._records.write()
+
+
+async def test_records_that_cannot_be_read_are_waited_for(records: MemoryRecords) -> None:
+    bench = Bench(BrokenRecords(records, 2), ScriptedModel([GOOD]))
+    await bench.run_until(lambda: bench.work.health.num_scored == 3)
+    assert (bench.work.health.num_database_errors, bench.slept[:2]) == (2, [60.0, 60.0])
+
+
+async def test_a_call_on_which_scoring_breaks_does_not_stop_the_others(records: MemoryRecords) -> None:
+    class Broken(ScriptedModel):
+        async def forget(self, session_id: str) -> None:
+            if len(self.requests) == 1:
+                raise ZeroDivisionError("a bug")
+
+    bench = Bench(records, Broken([GOOD]))
+    await bench.run_until(lambda: bench.work.health.num_scored == 2)
+    assert "scoring broke on it: ZeroDivisionError" in records.scores("c0")[-1].explanation
+
+
+async def test_a_score_is_not_replaced_by_a_failure(records: MemoryRecords) -> None:
+    assert (await Scorer(records, judge_of(ScriptedModel([GOOD]))).score("c0")).outcome == "scored"
+    again = await Scorer(records, judge_of(ScriptedModel(["no"]))).score("c0")
+    assert (again.outcome, records.call("c0").score_state) == ("failed", "scored")
+    assert "its earlier score stays" in str(again.reason)

@@ -1,0 +1,23 @@
+"""Write a digest as one HTML file that needs nothing else: plots are inside, and no script or address is."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final
+
+from voicectl.governance.report.digest import Digest, Plot
+
+TEMPLATE: Final = "report.html.j2"
+
+
+def page(digest: Digest, plots: Mapping[Plot, str]) -> str:
+    """Return the page. `plots` are SVG elements by name; those that are missing are left out."""
+    # Only this form of a report needs it.
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    wanted: tuple[Plot, ...] = ("containment", "compliance", "wer", "latency", "escalation")
+    # Made by us from numbers and fixed words alone.
+    drawn = {name: Markup(plots[name]) if name in plots else None for name in wanted}  # noqa: S704
+    return template.render(digest=digest, plots=drawn) + "\n"

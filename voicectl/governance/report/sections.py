@@ -1,0 +1,315 @@
+"""The sections of the digests: figures against their lines, in words and tables. Pure: facts in, sections out."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from voicectl.governance.kpi.kpis import Kpis
+from voicectl.governance.kpi.rate import total
+from voicectl.governance.report.digest import Section, Standing
+from voicectl.governance.report.facts import Facts
+from voicectl.governance.report.figures import (
+    UNKNOWN,
+    Bound,
+    Row,
+    against,
+    instant,
+    interval,
+    number_row,
+    percent,
+    plain,
+    rate_row,
+    reasons_table,
+    seconds,
+    share,
+    shown,
+    signed,
+    table,
+    tables,
+    unless,
+    whole_seconds,
+    worst,
+)
+from voicectl.governance.report.lines import Lines, TierLines
+from voicectl.governance.report.period import day_of
+from voicectl.governance.score.calibration import JudgeTooWeak, corrected_rate
+from voicectl.governance.score.verdict import RESOLVED
+
+MAX_ROWS: Final = 14
+"""Rows of a table by day; longer periods are shown by weeks."""
+
+
+def headline(facts: Facts, lines: Lines) -> Section:
+    """The figures of the period beside those of the one before and their lines."""
+    now, before = facts.total, facts.previous
+    line = lines.of_tiers({tier for _, tier in facts.by_use_case})
+    rows: list[Row] = [
+        rate_row("Containment", now.containment, before.containment, Bound("≥", line.containment)),
+        rate_row("… and no call again within 24 h", now.containment_24h, before.containment_24h),
+        rate_row("… and no call again within 7 days", now.containment_7d, before.containment_7d),
+        rate_row("Compliance flags", now.compliance_flags, before.compliance_flags, Bound("<", line.compliance_flags)),
+        rate_row("Escalation", now.escalation, before.escalation),
+        rate_row("Warm transfer success", now.warm_transfer, before.warm_transfer, Bound(">", line.warm_transfer)),
+        rate_row(
+            "Escalation to complaint (after 7 days)",
+            now.escalation_to_complaint,
+            before.escalation_to_complaint,
+            Bound("<", line.escalation_to_complaint),
+        ),
+        rate_row("Deflection", now.deflection, before.deflection),
+        number_row(
+            "Word error rate", now.wer, before.wer, f"{now.words.words} words", form=percent, below=lines.wer_target
+        ),
+        number_row("v2v P50", now.latency.p50_s, before.latency.p50_s, turns_of(now), form=seconds),
+        number_row(
+            "v2v P90", now.latency.p90_s, before.latency.p90_s, turns_of(now), form=seconds, below=lines.v2v_p90_s
+        ),
+        number_row(
+            "v2v P99", now.latency.p99_s, before.latency.p99_s, turns_of(now), form=seconds, below=lines.v2v_p99_s
+        ),
+        number_row("Handle time, mean", now.handle_s, before.handle_s, f"{now.calls} calls", form=whole_seconds),
+        number_row("CSAT, mean", now.csat, before.csat, f"{now.num_csat} answers", form=plain),
+        number_row("CSAT against baseline", now.csat_delta, None, f"{now.num_csat} answers", form=signed),
+        number_row(
+            "Cost a resolved call", now.cost_per_resolved, before.cost_per_resolved, f"{now.num_cost} calls", form=plain
+        ),
+    ]
+    columns = ("Figure", "This period", "95 % interval", "Of", "Period before", "Line")
+    text = (
+        f"{now.calls} completed calls ({before.calls} in the period before)."
+        " A figure that is unknown is not 0; calls for which it is unknown are counted beside it."
+        " How a figure stands compares it alone with its line: whether a use case may advance is for the gate to say."
+    )
+    return Section("Key figures", "quality_reviewer", (text,), (table(columns, rows),))
+
+
+def use_cases(facts: Facts, lines: Lines) -> Section:
+    """The figures by use case against the lines of its tier."""
+    rows: list[Row] = []
+    for (use_case, tier), one in facts.by_use_case.items():
+        line = lines.tiers.get(tier, TierLines())
+        standings = [
+            Bound("≥", line.containment).standing(one.containment.value),
+            Bound("<", line.compliance_flags).standing(one.compliance_flags.value),
+            Bound(">", line.warm_transfer).standing(one.warm_transfer.value),
+        ]
+        rows.append(
+            (
+                (
+                    use_case,
+                    tier,
+                    str(one.calls),
+                    against(one.containment.value, line.containment),
+                    share(one.containment_7d.value),
+                    against(one.compliance_flags.value, line.compliance_flags),
+                    against(one.warm_transfer.value, line.warm_transfer),
+                    share(one.escalation.value),
+                    shown(one.wer, percent),
+                    shown(one.latency.p90_s, seconds),
+                ),
+                worst(standings),
+            )
+        )
+    columns = ("Use case", "Tier", "Calls", "Containment", "7-day", "Flags", "Warm", "Escalated", "WER", "v2v P90")
+    return Section("By use case", "quality_reviewer", unless(rows, "No call was completed."), tables(columns, rows))
+
+
+def containment(facts: Facts, lines: Lines) -> Section:
+    """Containment over time, against the gate's line."""
+    line = lines.of_tiers({tier for _, tier in facts.by_use_case}).containment
+    rows: list[Row] = []
+    for name, days in _stretches(facts):
+        held = [facts.by_day[day] for day in days if day in facts.by_day]
+        rate = total(one.containment for one in held)
+        calls = sum(one.calls for one in held)
+        flags = total(one.compliance_flags for one in held)
+        escalated = total(one.escalation for one in held)
+        cells = (name, str(calls), share(rate.value), interval(rate), share(flags.value), share(escalated.value))
+        rows.append((cells, Bound("≥", line).standing(rate.value)))
+    columns = ("Days", "Calls", "Containment", "95 % interval", "Flags", "Escalated")
+    text = [_asked(facts, lines)]
+    text += _corrected(facts)
+    return Section("Containment", "quality_reviewer", tuple(text), (table(columns, rows),), ("containment",))
+
+
+def compliance(facts: Facts, lines: Lines) -> Section:
+    """Flags by what raised them, and zero-tolerance events."""
+    line = lines.of_tiers({tier for _, tier in facts.by_use_case}).compliance_flags
+    flags = facts.total.compliance_flags
+    text = [
+        f"{flags.num} of {flags.of} calls were flagged ({share(flags.value)}, {interval(flags)});"
+        f" the line is {share(line)}. {flags.unknown} calls could not be told."
+        if flags.of
+        else f"Of {facts.total.calls} calls, none could be told to be clean or flagged."
+    ]
+    found = [reason for reason in facts.reasons if reason.kind == "compliance"]
+    tables = [reasons_table(found)] if found else []
+    if facts.violations:
+        text.append(f"Zero-tolerance events: {len(facts.violations)}. Each of them stops a promotion.")
+        rows: list[Row] = [
+            ((instant(one.at), one.kind, one.use_case or "all", one.call_id or "none", one.detail or ""), "breached")
+            for one in facts.violations
+        ]
+        tables.append(table(("At (UTC)", "Event", "Use case", "Call", "Detail"), rows))
+    else:
+        text.append("No zero-tolerance event was recorded.")
+    return Section("Compliance flags", "compliance_officer", tuple(text), tuple(tables), ("compliance",))
+
+
+def audit(facts: Facts, lines: Lines) -> Section:
+    """What the records say of consent, do-not-call, calling windows, disclosure and agreements."""
+    rows: list[Row] = [
+        (
+            (name, str(rate.num), str(rate.of - rate.num), str(rate.unknown)),
+            "breached" if rate.of > rate.num else "unknown" if rate.unknown or not rate.of else "holds",
+        )
+        for name, rate in facts.audit.items()
+    ]
+    agenda = (
+        "To be decided by people, and recorded: changes of regulation since the last review; renewal of every"
+        " business associate agreement; PCI re-attestation; sample of the consents above against their originals."
+    )
+    columns = ("Check", "Calls that pass", "That do not", "Not recorded")
+    return Section("Consent audit", "compliance_officer", (agenda,), (table(columns, rows),))
+
+
+def escalations(facts: Facts, lines: Lines) -> Section:
+    """Escalations, transfers and the complaints after them."""
+    one = facts.total
+    complaints = one.escalation_to_complaint
+    text = (
+        f"{one.escalation.num} of {one.escalation.of} calls were escalated ({share(one.escalation.value)}).",
+        f"Of {one.warm_transfer.of + one.warm_transfer.unknown} transfers, {one.warm_transfer.num} were warm, "
+        f"{one.warm_transfer.of - one.warm_transfer.num} were not, {one.warm_transfer.unknown} are unknown.",
+        f"{complaints.num} complaints came of {complaints.of} escalations that are at least seven days old; "
+        f"{complaints.unknown} are younger and do not count yet.",
+        f"In {share(one.escalation_appropriate.value)} of {one.escalation_appropriate.of} calls a human took over "
+        "exactly if one had to.",
+    )
+    found = [reason for reason in facts.reasons if reason.kind == "escalation"]
+    tables = (reasons_table(found),) if found else ()
+    return Section("Escalations and transfers", "contact_centre_lead", text, tables, ("escalation",))
+
+
+def platform(facts: Facts, lines: Lines) -> Section:
+    """Latency and word errors."""
+    one = facts.total
+    words = one.words
+    text = [
+        f"v2v is from the caller's last voiced sample to the first audible one of the answer, over {turns_of(one)}."
+        f" P90 above {lines.v2v_p90_s:g} s is a warning, P99 above {lines.v2v_p99_s:g} s an alert."
+        " A percentile is shown only where there are enough turns for it (P90: 29, P99: 299).",
+        f"{words.turns} turns have a reference: {words.words} words, {words.substitutions} substituted, "
+        f"{words.deletions} left out, {words.insertions} added."
+        f" The target is below {percent(lines.wer_target)}, an alert above {percent(lines.wer_alert)}."
+        if words.words
+        else "No turn has a reference transcript, so that the word error rate is unknown; "
+        "see `voicectl calls score --references`.",
+    ]
+    return Section("Latency and recognition", "platform_engineer", tuple(text), (), ("latency", "wer"))
+
+
+def cost(facts: Facts, lines: Lines) -> Section:
+    """Cost, handle time and satisfaction by use case."""
+    rows: list[Row] = [
+        (
+            (
+                use_case,
+                str(one.calls),
+                shown(one.cost_per_resolved, plain),
+                str(one.num_cost),
+                shown(one.handle_s, whole_seconds),
+                shown(one.csat, plain),
+                str(one.num_csat),
+                share(one.deflection.value),
+            ),
+            "none",
+        )
+        for (use_case, _), one in facts.by_use_case.items()
+    ]
+    columns = ("Use case", "Calls", "Cost a resolved call", "Of", "Handle time", "CSAT", "Of", "Deflection")
+    return Section(
+        "Cost and satisfaction", "voice_ai_owner", unless(rows, "No call was completed."), tables(columns, rows)
+    )
+
+
+def failures(facts: Facts, lines: Lines) -> Section:
+    """What went wrong most often, with calls to listen to."""
+    text = unless(facts.reasons, "Neither rules nor judge found anything.")
+    return Section(
+        "Top failure reasons", "quality_reviewer", text, (reasons_table(facts.reasons),) if facts.reasons else ()
+    )
+
+
+def knowledge(facts: Facts, lines: Lines) -> Section:
+    """Questions that the agent could not answer."""
+    rows: list[Row] = [((gap.example, str(gap.count), ", ".join(gap.call_ids[:5])), "none") for gap in facts.gaps]
+    text = unless(facts.gaps, "No reply said that the agent does not know.")
+    return Section("Knowledge gaps", "quality_reviewer", text, tables(("Question", "Times", "Calls"), rows))
+
+
+def scoring(facts: Facts, lines: Lines) -> Section:
+    """How much of this rests on scores, and how far the judge can be believed."""
+    unscored = facts.total.unscored
+    text = [
+        f"{unscored.num} of {unscored.of} completed calls have no score ({share(unscored.value)}): "
+        f"{facts.total.failed} could not be scored, {unscored.num - facts.total.failed} wait."
+        if unscored.of
+        else "There was nothing to score."
+    ]
+    text += [f"Judge {digest[:12]}, rubric {version}: {count} calls." for digest, version, count in facts.judges]
+    if len(facts.judges) > 1:
+        text.append("Several judges scored, who measure differently: `voicectl calls score --all` makes them one.")
+    rows: list[Row] = []
+    for name, quality in facts.qualities.items():
+        kappa = quality.kappa
+        shown = UNKNOWN if kappa is None else f"{kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f})"
+        cells = (
+            name,
+            str(quality.num_labels),
+            f"{share(quality.sensitivity.value)} of {quality.sensitivity.of}",
+            f"{share(quality.specificity.value)} of {quality.specificity.of}",
+            shown,
+            "counts as evidence" if quality.is_evidence else f"is no evidence: {quality.doubt}",
+        )
+        standing: Standing = "holds" if quality.is_evidence else "unknown"
+        rows.append((cells, standing))
+    columns = ("Question", "Human labels", "Sensitivity", "Specificity", "Kappa", "The judge")
+    tables = [table(columns, rows)]
+    if facts.unscored:
+        tables.append(reasons_table(facts.unscored))
+    return Section("Scoring", "quality_reviewer", tuple(text), tuple(tables))
+
+
+def turns_of(one: Kpis) -> str:
+    """Return over how many turns latencies are."""
+    return f"{one.latency.turns} turns"
+
+
+def _asked(facts: Facts, lines: Lines) -> str:
+    tiers = sorted({tier for _, tier in facts.by_use_case})
+    asked = [(tier, lines.tiers.get(tier, TierLines()).containment) for tier in tiers]
+    told = ", ".join(f"{percent(bound)} in tier {tier}" for tier, bound in asked if bound is not None)
+    return f"The gate asks for at least {told}." if told else "The policy has no line for containment here."
+
+
+def _corrected(facts: Facts) -> list[str]:
+    quality, judged = facts.qualities.get(RESOLVED), facts.total.resolved_by_judge
+    if quality is None or not judged.of or not quality.is_evidence:
+        return []
+    try:
+        true = corrected_rate(judged, quality)
+    except JudgeTooWeak:
+        return []
+    return [
+        f"The judge says that {share(judged.value)} of the {judged.of} calls it decided were resolved; corrected for"
+        f" its errors it is {share(true.value)} ({share(true.low)} to {share(true.high)})."
+    ]
+
+
+def _stretches(facts: Facts) -> list[tuple[str, Sequence[int]]]:
+    """Return the days of the period, or its weeks counted from its end."""
+    days = list(facts.period.days)
+    if len(days) <= MAX_ROWS:
+        return [(day_of(day).isoformat(), [day]) for day in days]
+    weeks = [days[max(0, end - 7) : end] for end in range(len(days), 0, -7)]
+    return [(f"{day_of(week[0]).isoformat()} to {day_of(week[-1]).isoformat()}", week) for week in reversed(weeks)]

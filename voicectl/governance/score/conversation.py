@@ -1,0 +1,55 @@
+"""A call as scoring sees it: its row and its turns in order, with the texts that storage has redacted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from voicectl.core.records import CallRow, TurnRow
+
+Speaker = Literal["caller", "agent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One party's words in a turn."""
+
+    turn: int
+    speaker: Speaker
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A finished call. `turns` are in order."""
+
+    call: CallRow
+    turns: tuple[TurnRow, ...]
+
+    def said(self) -> Iterator[Said]:
+        """Yield what was said, in order; turns without a text yield nothing."""
+        for turn in self.turns:
+            if turn.transcript:
+                yield Said(turn.turn, "caller", turn.transcript)
+            if turn.reply:
+                yield Said(turn.turn, "agent", turn.reply)
+
+    def by(self, speaker: Speaker) -> Iterator[Said]:
+        """Yield what one party said."""
+        return (said for said in self.said() if said.speaker == speaker)
+
+    @property
+    def happened(self) -> bool:
+        """Whether anybody had a turn."""
+        return self.call.num_turns > 0 or bool(self.turns)
+
+    @property
+    def has_caller_text(self) -> bool:
+        """Whether any word of the caller is at hand."""
+        return any(turn.transcript for turn in self.turns)
+
+    @property
+    def answered_s(self) -> float | None:
+        """How long the call lasted once it was answered, seconds."""
+        if self.call.answered_at is None or self.call.ended_at is None:
+            return None
+        return self.call.ended_at - self.call.answered_at

@@ -1,0 +1,155 @@
+"""Fold what rules, judge and humans say of a call into score rows and the columns of its row. Touches no database."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from voicectl.governance.score.conversation import Conversation
+from voicectl.governance.score.judgement import Judgement, reply_schema
+from voicectl.governance.score.prompt import PROMPT_VERSION, instructions_of
+from voicectl.governance.score.rubric import Rubric
+from voicectl.governance.score.rules import Finding, findings, human_requests, misunderstandings_in_a_row
+
+Source = Literal["rule", "judge", "human"]
+
+RESOLVED: Final = "resolved"
+FLAGGED: Final = "compliance_flagged"
+ESCALATION: Final = "escalation_appropriate"
+SENTIMENT: Final = "sentiment"
+GRADED: Final = (RESOLVED, FLAGGED, ESCALATION)
+"""Names of scores that are yes or no, as humans and the judge give them; also columns of a call."""
+FAILURE: Final = "failure"
+SCORING: Final = "scoring"
+FLAG_PREFIX: Final = "flag:"
+DECIDING: Final = 0.5
+"""A yes-or-no score counts as yes from here on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One row of `scores`, without the call it belongs to and the instant."""
+
+    name: str
+    source: Source
+    value: float | None = None
+    label: str | None = None
+    explanation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What scoring a call comes to: the rows to store, and the columns of the call to set."""
+
+    scores: tuple[Score, ...]
+    columns: Mapping[str, Any]
+
+
+def judge_digest(model_digest: str, rubric: Rubric) -> str:
+    """Return what names a judge: any change of model, rubric, prompt or schema makes it another one."""
+    parts = [model_digest, rubric.digest, PROMPT_VERSION, instructions_of(rubric), reply_schema(rubric)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def scored(
+    conversation: Conversation, rubric: Rubric, judgement: Judgement | None, humans: Mapping[str, float]
+) -> Verdict:
+    """Return the verdict on a call that could be scored; without a judgement nobody had a turn in it.
+
+    `humans` are the latest human scores by name, which stand above rules and judge.
+    """
+    found = findings(conversation, rubric)
+    flags = judgement.flags if judgement else ()
+    hard = [finding.rule for finding in found if finding.category == "compliance"]
+    is_flagged = bool(hard or flags)
+    escalation, decided_by = _escalation(conversation, rubric, found, judgement)
+    own = {FLAGGED: is_flagged, ESCALATION: escalation}
+    rows = [_row(finding) for finding in found]
+    rows.append(
+        Score(FLAGGED, "rule" if hard or judgement is None else "judge", float(is_flagged), None, _named(hard, flags))
+    )
+    if escalation is not None:
+        rows.append(Score(ESCALATION, decided_by, float(escalation)))
+    if judgement is not None:
+        rows += _judged(judgement)
+    columns: dict[str, Any] = {name: _human(humans, name, value) for name, value in own.items()}
+    columns[SENTIMENT] = humans.get(SENTIMENT, judgement.sentiment if judgement else None)
+    columns |= _resolution(conversation, judgement, humans)
+    return Verdict(tuple(rows), {**columns, "score_state": "scored"})
+
+
+def unscorable(conversation: Conversation, rubric: Rubric, reason: str, humans: Mapping[str, float]) -> Verdict:
+    """Return the verdict on a call that the judge could not score: what the rules know, and why there is no more."""
+    found = findings(conversation, rubric)
+    hard = [finding.rule for finding in found if finding.category == "compliance"]
+    rows = [_row(finding) for finding in found]
+    if hard:
+        rows.append(Score(FLAGGED, "rule", 1.0, None, _named(hard, ())))
+    rows.append(Score(SCORING, "judge", None, "failed", reason))
+    # Without a judge, nobody knows that there was nothing else.
+    flagged = _human(humans, FLAGGED, True if hard else None)
+    escalation = _human(humans, ESCALATION, None)
+    columns = {FLAGGED: flagged, ESCALATION: escalation, SENTIMENT: humans.get(SENTIMENT)}
+    return Verdict(tuple(rows), {**columns, **_resolution(conversation, None, humans), "score_state": "failed"})
+
+
+def given_up(reason: str) -> Verdict:
+    """Return the verdict on a call on which scoring itself broke."""
+    return Verdict((Score(SCORING, "judge", None, "failed", reason),), {"score_state": "failed"})
+
+
+def _escalation(
+    conversation: Conversation, rubric: Rubric, found: tuple[Finding, ...], judgement: Judgement | None
+) -> tuple[bool | None, Source]:
+    """Return whether a human took over exactly if one had to, and who decided it: where a rule can, it does."""
+    if any(finding.category == "escalation" for finding in found):
+        return False, "rule"
+    had_to = bool(human_requests(conversation, rubric)) or (
+        misunderstandings_in_a_row(conversation, rubric) >= rubric.limits.misunderstandings
+    )
+    if conversation.call.transfer_attempted and had_to:
+        return True, "rule"
+    if judgement is None:
+        return None, "judge"
+    return judgement.escalation in ("appropriate", "not_needed"), "judge"
+
+
+def _resolution(conversation: Conversation, judgement: Judgement | None, humans: Mapping[str, float]) -> dict[str, Any]:
+    """Return the columns of resolution: a human stands above all, a proof above the judge."""
+    if RESOLVED in humans:
+        return {RESOLVED: humans[RESOLVED] >= DECIDING, "resolved_by": "human"}
+    if conversation.call.resolved_by in ("proof", "human"):
+        return {}
+    if judgement is None and not conversation.happened:
+        # Nobody had a turn: that nothing was resolved needs no judge.
+        return {RESOLVED: False, "resolved_by": "proof"}
+    if judgement is None or judgement.task == "unclear":
+        return {RESOLVED: None, "resolved_by": None}
+    return {RESOLVED: judgement.task == "completed", "resolved_by": "judge"}
+
+
+def _judged(judgement: Judgement) -> list[Score]:
+    task = {"completed": 1.0, "not_completed": 0.0, "unclear": None}[judgement.task]
+    return [
+        Score(RESOLVED, "judge", task, judgement.task, judgement.reason),
+        Score(FAILURE, "judge", None, judgement.failure),
+        Score("escalation", "judge", None, judgement.escalation),
+        Score(SENTIMENT, "judge", judgement.sentiment),
+        *(Score(f"{FLAG_PREFIX}{name}", "judge", 1.0, "compliance") for name in judgement.flags),
+    ]
+
+
+def _row(finding: Finding) -> Score:
+    place = "" if finding.turn is None else f"turn {finding.turn}: "
+    # The question itself is what gaps are grouped by.
+    text = finding.explanation if finding.category == "gap" else place + finding.explanation
+    return Score(finding.rule, "rule", 1.0, finding.category, text)
+
+
+def _named(hard: list[str], flags: tuple[str, ...]) -> str | None:
+    return ", ".join([*hard, *(f"{name} (judge)" for name in flags)]) or None
+
+
+def _human(humans: Mapping[str, float], name: str, otherwise: bool | None) -> bool | None:
+    return humans[name] >= DECIDING if name in humans else otherwise
