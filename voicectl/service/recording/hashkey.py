@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,10 +44,8 @@ def _make(path: Path) -> None:
             file.write(secrets.token_hex(LEAST_BYTES) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):
             # Of two gateways that start at once one makes it, and both have that one.
             os.link(fresh, path)
-        except FileExistsError:
-            pass
     finally:
         fresh.unlink(missing_ok=True)

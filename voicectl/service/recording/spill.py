@@ -9,6 +9,7 @@ import secrets
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -36,6 +37,12 @@ class _Line(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Adopted:
+    fd: int
+    size: int
+
+
 class SpillFull(Exception):
     """There is no room for the events: of the allowed bytes, or on the disk."""
 
@@ -49,13 +56,14 @@ class Spill:
         self._fd: int | None = None
         self._path: Path | None = None
         self._size = 0
-        self._others: dict[Path, int] = {}
+        self._others: dict[Path, _Adopted] = {}
         self.num_damaged = 0
 
     @property
     def size_bytes(self) -> int:
         """How much waits here."""
-        return self._size + sum(os.fstat(fd).st_size for fd in self._others.values())
+        # Copied first: another thread may ask while this one finishes a file.
+        return self._size + sum(other.size for other in tuple(self._others.values()))
 
     @property
     def is_empty(self) -> bool:
@@ -75,7 +83,7 @@ class Spill:
                 # Its process lives.
                 os.close(fd)
                 continue
-            self._others[path] = fd
+            self._others[path] = _Adopted(fd, os.fstat(fd).st_size)
         return len(self._others)
 
     def append(self, events: Sequence[GovernanceEvent]) -> None:
@@ -100,11 +108,11 @@ class Spill:
         Events may be appended meanwhile. What comes twice, because this was broken off, is for the reader to
         know. Raises OSError.
         """
-        for path, fd in list(self._others.items()):
+        for path, other in list(self._others.items()):
             yield from self._read(path, size)
             path.unlink(missing_ok=True)
             del self._others[path]
-            os.close(fd)
+            os.close(other.fd)
         if self._fd is not None and self._path is not None and self._size:
             yield from self._read(self._path, size)
             os.ftruncate(self._fd, 0)
@@ -113,8 +121,8 @@ class Spill:
 
     def close(self) -> None:
         """Let go of the files; empty ones go."""
-        for fd in self._others.values():
-            os.close(fd)
+        for other in self._others.values():
+            os.close(other.fd)
         self._others.clear()
         if self._fd is not None:
             if self._size == 0 and self._path is not None:
