@@ -68,7 +68,7 @@ class Postgres:
             try:
                 self.execute("SELECT 1")
                 return
-            except Exception:
+            except Exception:  # noqa: BLE001 - it does not answer yet
                 if time.monotonic() > deadline or self._child.poll() is not None:
                     raise RuntimeError((self._folder / "log").read_text()) from None
                 time.sleep(0.05)
@@ -89,9 +89,7 @@ class Postgres:
             connection.execute(statement)  # type: ignore[call-overload] # statements of tests are plain strings
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(
-            command, user=self._user, cwd=self._folder, capture_output=True, timeout=120, check=False
-        )
+        done = subprocess.run(command, user=self._user, cwd=self._folder, capture_output=True, timeout=120, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode())
 

@@ -13,6 +13,7 @@ from voicectl.governance.store.store import Store, open_store
 from voicectl.service.recording.scribe import Began, Ended, Noted, Scribe, Surroundings, caller_hash
 
 STARTED_AT = 1_760_000_000.0
+ORDER_STATUS = Purpose("order_status", "low")
 AROUND = Surroundings(
     purpose=Purpose("general", "low"),
     agent_name="test",
@@ -40,7 +41,7 @@ def identity(
     started_at: float = STARTED_AT,
     resumed: bool = False,
     attributes: dict[str, str] | None = None,
-    purpose: Purpose | None = Purpose("order_status", "low"),
+    purpose: Purpose | None = ORDER_STATUS,
 ) -> CallIdentity:
     return CallIdentity(call_id, "key1", started_at, resumed, attributes or {}, purpose)
 

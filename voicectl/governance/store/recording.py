@@ -86,16 +86,22 @@ class CallRecords:
         return len(lost)
 
     def _write_rows(self, connection: Connection, call_id: str, group: Sequence[GovernanceEvent]) -> CallFold:
+        try:
+            folded = self._folded(connection, call_id, group)
+        except (LookupError, TypeError, ValueError) as error:
+            raise RowsRejected(f"{self.store.place}: {call_id}: its events make no call: {error!r}") from error
+        if folded.call is not None:
+            save_call(connection, folded.call)
+            save_turns(connection, folded.changed_turns())
+        return folded
+
+    def _folded(self, connection: Connection, call_id: str, group: Sequence[GovernanceEvent]) -> CallFold:
         folded = self._folds.get(call_id)
         if folded is None or group[0].sequence <= folded.last_sequence:
             # A call that is not remembered, or that has these events already: all its events decide.
             folded = fold(call_id, events_of(connection, call_id))
         for event in group:
             folded.take(event)
-        changed = folded.changed_turns()
-        if folded.call is not None:
-            save_call(connection, folded.call)
-            save_turns(connection, changed)
         return folded
 
 

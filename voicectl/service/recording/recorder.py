@@ -137,7 +137,12 @@ class Recorder:
             batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
             with self._guard:
                 missed, self._missed = self._missed, {}
-            self._writer.write(batch, list(missed.values()))
+            try:
+                self._writer.write(batch, list(missed.values()))
+            except BaseException:
+                for noted in batch:
+                    self._miss(noted.call)
+                raise
             if not self._queue:
                 return
 
