@@ -11,6 +11,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.fakes.recorded_call import identity, scribe, turn
+from voicectl.core.log import configure
 from voicectl.core.records import GovernanceEvent
 from voicectl.governance.store.location import SqliteFile
 from voicectl.governance.store.store import Store, open_store
@@ -40,7 +41,13 @@ def hold_lock(path: Path) -> None:
         time.sleep(0.05)
 
 
+def tell(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def main(folder: Path, number: int, *, locked: bool) -> None:
+    configure(json=True, level="critical")
     base = scribe()
     by = ReportingScribe(base._around, base._redactor)
 
@@ -52,7 +59,7 @@ def main(folder: Path, number: int, *, locked: bool) -> None:
     if locked:
         threading.Thread(target=hold_lock, args=(folder / "records.db",), daemon=True).start()
     writer.begin()
-    print("ready", flush=True)
+    tell("ready\n")
     calls = [identity(f"sess_{number}_{each}") for each in range(4)]
     by.fresh = []
     writer.write([Noted(call, Began(), 0.0) for call in calls])
@@ -62,7 +69,7 @@ def main(folder: Path, number: int, *, locked: bool) -> None:
             # Neither lost nor refused: what was written is in the database or in the spill.
             assert (writer.counts.num_lost, writer.counts.num_refused) == (0, 0)
             kept, by.fresh = by.fresh, []
-            print("".join(f"{event.call_id} {event.sequence}\n" for event in kept), end="", flush=True)
+            tell("".join(f"{event.call_id} {event.sequence}\n" for event in kept))
 
 
 if __name__ == "__main__":
