@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.fakes.redaction import FakeRedactor
 from voicectl.core import events as ev
@@ -88,5 +90,23 @@ def moved(event: GovernanceEvent, **values: object) -> GovernanceEvent:
     return replace(event, **values)  # type: ignore[arg-type]
 
 
+@cache
+def migrated() -> bytes:
+    """Return an empty database; making one anew for each test would take most of their time."""
+    with TemporaryDirectory() as name:
+        place = Path(name) / "records.db"
+        with open_store(SqliteFile(place)) as store, store.read() as connection:
+            connection.commit()
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return place.read_bytes()
+
+
 def store_at(folder: Path, timeout_s: float = 1.0) -> Store:
-    return open_store(SqliteFile(folder / "records.db"), timeout_s=timeout_s)
+    path = folder / "records.db"
+    if not path.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(0o600)
+        path.write_bytes(migrated())
+    return open_store(SqliteFile(path), timeout_s=timeout_s)

@@ -111,7 +111,7 @@ class CallFold:
     def _take_start(self, event: GovernanceEvent) -> None:
         if self.call is None:
             self._begin(event)
-        else:
+        elif event.kind == kinds.RESUMED:
             # The caller is back: whatever ended before was the connection.
             self._set(ended_at=None, end_reason=None, abandoned=None, handle_s=None)
 

@@ -21,7 +21,7 @@ from voicectl.governance.store.tables import metadata
 
 
 def test_migrations_arrive_at_the_tables(tmp_path: Path) -> None:
-    with store_at(tmp_path) as store, store.read() as connection:
+    with open_store(SqliteFile(tmp_path / "records.db")) as store, store.read() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
         assert compare_metadata(context, metadata) == []
 
@@ -31,7 +31,7 @@ def test_the_latest_migration_is_the_one_that_is_looked_for() -> None:
 
 
 def test_files_are_private_and_safe(tmp_path: Path) -> None:
-    with store_at(tmp_path / "new") as store, store.read() as connection:
+    with open_store(SqliteFile(tmp_path / "new" / "records.db")) as store, store.read() as connection:
         pragmas = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PRAGMAS}
     assert pragmas == PRAGMAS
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
