@@ -27,7 +27,10 @@ def test_a_call_is_recorded_with_its_use_case_and_the_times_of_its_turn(
 ) -> None:
     place = f"governance.url=sqlite:///{tmp_path}/records.db"
     spill = f"governance.spill_folder={tmp_path}/spill"
-    process, appliance = start_appliance("--set", place, "--set", spill)
+    key = tmp_path / "key"
+    key.write_text("k" * 32)
+    hashed = f"governance.hash_key_file={key}"
+    process, appliance = start_appliance("--set", place, "--set", spill, "--set", hashed)
     try:
         asyncio.run(one_turn(f"{appliance.url.replace('http', 'ws')}/v1/realtime?use_case=order_status"))
         deadline = time.monotonic() + 30
