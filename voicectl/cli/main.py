@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "uninstall": Entry("voicectl.cli.uninstall", "app", "Remove voicectl from hosts; keeps data unless --purge."),
     "support-bundle": Entry("voicectl.cli.support_bundle", "app", "Collect what support needs, without secrets."),
     "plan": Entry("voicectl.cli.plan", "app", "Size hosts for a demand: calls, memory, latency, costs."),
+    "calls": Entry("voicectl.cli.calls", "app", "List, show and export call records; import outcomes."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
 

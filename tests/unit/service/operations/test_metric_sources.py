@@ -10,11 +10,14 @@ from voicectl.service.operations.metric_sources import (
     tell_admission,
     tell_checkpoints,
     tell_measures,
+    tell_recording,
     tell_traces,
     tell_webhooks,
 )
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.operations.tracing import TraceCounts
+from voicectl.service.recording.recorder import RecordingHealth
+from voicectl.service.recording.writer import Counts
 from voicectl.service.webhooks.courier import EndpointHealth
 from voicectl.service.webhooks.dispatcher import WebhookHealth
 
@@ -70,4 +73,17 @@ def test_checkpoints_webhooks_and_traces_tell_what_was_lost() -> None:
         'voicectl_webhook_deliveries_total{endpoint="crm",outcome="given_up"} 1',
         "voicectl_trace_spans_waiting 2",
         'voicectl_trace_spans_total{outcome="lost"} 3',
+    } <= told(metrics)
+
+
+def test_records_tell_what_became_of_events() -> None:
+    metrics = Metrics(scripted_profile())
+    tell_recording(metrics, lambda: RecordingHealth("spilling", 3, 4096, Counts(10, 5, 4, 2, 1), "gone"))
+    assert {
+        'voicectl_call_records_state{state="spilling"} 1',
+        'voicectl_call_records_state{state="ok"} 0',
+        "voicectl_call_events_queued 3",
+        "voicectl_call_events_spilled_bytes 4096",
+        'voicectl_call_events_total{outcome="lost"} 2',
+        'voicectl_call_events_total{outcome="refused"} 1',
     } <= told(metrics)

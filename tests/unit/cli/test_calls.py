@@ -1,0 +1,96 @@
+"""`voicectl calls` on a database of its own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.recorded_call import events_of_call, identity
+from voicectl.cli.main import main
+from voicectl.governance.store.location import DEFAULT_FILE, SqliteFile
+from voicectl.governance.store.recording import CallRecords
+from voicectl.governance.store.store import open_store
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VOICECTL_HOME", str(tmp_path))
+    with open_store(SqliteFile(tmp_path / DEFAULT_FILE)) as store:
+        for number in range(3):
+            CallRecords(store).append(events_of_call(identity(f"sess_{number:024x}", started_at=1.76e9 + number)))
+    return tmp_path
+
+
+def document(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return parsed
+
+
+def test_calls_are_listed_newest_first(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calls", "list", "--json", "-n", "2"]) == 0
+    listed = document(capsys)
+    assert listed["total"] == 3
+    assert [call["call_id"][-1] for call in listed["calls"]] == ["2", "1"]
+    assert listed["calls"][0]["contained"] is None
+
+
+def test_the_list_fits_into_80_columns(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calls", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= 80
+    assert "order_status" in lines[1]
+
+
+def test_filters_narrow(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calls", "list", "--json", "--since", "2025-10-09T08:53:21Z", "--outcome", "abandoned"]) == 0
+    assert document(capsys)["total"] == 0
+    assert main(["calls", "list", "--json", "--since", "2025-10-09T08:53:21Z", "--use-case", "order_status"]) == 0
+    assert document(capsys)["total"] == 2
+
+
+def test_one_call_is_shown_with_its_turns_and_events(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call_id = f"sess_{1:024x}"
+    assert main(["calls", "show", call_id, "--events", "--json"]) == 0
+    shown = document(capsys)
+    assert (len(shown["turns"]), len(shown["events"])) == (2, 6)
+    assert main(["calls", "show", call_id, "--events"]) == 0
+    assert "where is my order" in capsys.readouterr().out
+    assert main(["calls", "show", "sess_none"]) == 2
+
+
+def test_export_and_import_tell_what_they_did(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = home / "calls.csv"
+    assert main(["calls", "export", "--out", str(out), "--json"]) == 0
+    assert document(capsys) == {"file": str(out), "format": "csv", "calls": 3}
+    outcomes = home / "outcomes.csv"
+    outcomes.write_text(f"call_id,resolved\nsess_{1:024x},true\n")
+    for already in (False, True):
+        assert main(["calls", "import", "--kind", "outcomes", str(outcomes), "--json"]) == 0
+        assert document(capsys)["already"] is already
+    outcomes.write_text("call_id,resolved\nsess_9,true\n")
+    assert main(["calls", "import", "--kind", "outcomes", str(outcomes)]) == 3
+    assert "row 2: there is no call sess_9" in capsys.readouterr().err
+
+
+def test_pruning_tells_what_would_go(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["calls", "prune", "--dry-run", "--json", "--set", "governance.retention.transcripts_days=1"]
+    assert main(command) == 0
+    assert document(capsys)["texts"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["list", "--since", "yesterday"], 2),
+        (["list", "--tier", "extreme"], 2),
+        (["list", "--set", "governance.url=mysql://x/y"], 3),
+        (["list", "--set", "governance.url=sqlite:////nowhere/records.db"], 3),
+        (["export", "--out", "/nowhere/calls.csv"], 3),
+        (["import", "--kind", "outcomes", "/nowhere.csv"], 3),
+        (["import", "--kind", "gossip", "x.csv"], 2),
+    ],
+)
+def test_bad_input_is_told_with_its_exit_code(home: Path, arguments: list[str], status: int) -> None:
+    assert main(["calls", *arguments]) == status

@@ -1,0 +1,323 @@
+"""`voicectl calls`: list, show, export and prune the records of calls, and import what others know about them."""
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
+from voicectl.cli.output import Output
+from voicectl.core.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from voicectl.core.records import CallRow, GovernanceEvent, TurnRow
+    from voicectl.governance.store.imports import ImportKind
+    from voicectl.governance.store.rows import CallFilter
+    from voicectl.governance.store.store import Store
+
+DEFAULT_LIMIT: Final = 50
+_AGO: Final = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
+_UNITS_S: Final = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+class TierChoice(StrEnum):
+    """A risk tier."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class OutcomeChoice(StrEnum):
+    """What became of a call."""
+
+    CONTAINED = "contained"
+    RESOLVED = "resolved"
+    ESCALATED = "escalated"
+    TRANSFERRED = "transferred"
+    ABANDONED = "abandoned"
+    FAILED = "failed"
+    OPEN = "open"
+    INCOMPLETE = "incomplete"
+
+
+class FormatChoice(StrEnum):
+    """A kind of file."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+class KindChoice(StrEnum):
+    """What a file tells about calls."""
+
+    OUTCOMES = "outcomes"
+    COMPLAINTS = "complaints"
+    REVIEWS = "reviews"
+
+
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="From then on: 2026-09-04, an RFC 3339 instant, or 7d.")
+]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before then; written as --since.")]
+UseCaseOption = Annotated[str | None, typer.Option("--use-case", metavar="NAME", help="Of this use case.")]
+TierOption = Annotated[TierChoice | None, typer.Option("--tier", help="Of this risk tier.")]
+OutcomeOption = Annotated[OutcomeChoice | None, typer.Option("--outcome", help="That went like this.")]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show, export and complete call records.")
+
+
+@app.command("list", epilog="Example: voicectl calls list --since 7d --outcome escalated")
+def list_command(
+    *,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    use_case: UseCaseOption = None,
+    tier: TierOption = None,
+    outcome: OutcomeOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = DEFAULT_LIMIT,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List recorded calls, newest first."""
+    from voicectl.governance.store.rows import call_document, count_calls, newest_calls
+
+    wanted = _filter(since, until, use_case, tier, outcome)
+    with _store(profile, settings) as store, store.read() as connection:
+        found = newest_calls(connection, wanted, limit)
+        total = count_calls(connection, wanted)
+    output = Output(json=json)
+    if total > len(found):
+        output.note(f"{len(found)} of {total} calls; more with --limit")
+    document = {"store": store.place, "total": total, "calls": [call_document(call) for call in found]}
+    output.result(document, lambda console: _print_calls(console, found))
+
+
+@app.command("show", epilog="Example: voicectl calls show sess_0123456789abcdef01234567")
+def show_command(
+    call_id: Annotated[str, typer.Argument(metavar="ID", help="The call's id, as `voicectl calls list` shows it.")],
+    *,
+    with_events: Annotated[bool, typer.Option("--events", help="Show its events too.")] = False,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show one call: what became of it, its turns, and with --events all that happened."""
+    from dataclasses import asdict
+
+    from voicectl.governance.store.rows import call_document, call_of, events_of, turns_of
+
+    with _store(profile, settings) as store, store.read() as connection:
+        call = call_of(connection, call_id)
+        if call is None:
+            raise UsageError(f"{store.place}: there is no call {call_id!r}", hint="see `voicectl calls list`")
+        turns = turns_of(connection, call_id)
+        events = events_of(connection, call_id) if with_events else []
+    document = {**call_document(call), "turns": [asdict(turn) for turn in turns]}
+    if with_events:
+        document["events"] = [asdict(event) for event in events]
+    Output(json=json).result(document, lambda console: _print_call(console, call_document(call), turns, events))
+
+
+@app.command("export", epilog="Example: voicectl calls export --since 30d --format parquet --out calls.parquet")
+def export_command(
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to; replaced if it exists.")],
+    file_format: Annotated[FormatChoice, typer.Option("--format", "-f", help="Kind of file.")] = FormatChoice.CSV,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    use_case: UseCaseOption = None,
+    tier: TierOption = None,
+    outcome: OutcomeOption = None,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write the rows of calls into a file, oldest first."""
+    from voicectl.governance.store.export import export_calls
+    from voicectl.governance.store.rows import count_calls
+
+    wanted = _filter(since, until, use_case, tier, outcome)
+    output = Output(json=json)
+    with _store(profile, settings) as store:
+        with store.read() as connection:
+            total = count_calls(connection, wanted)
+        with output.progress("items") as bars:
+            task = bars.add_task("calls", total=total or None)
+            num_rows = export_calls(
+                store, wanted, out, file_format.value, on_batch=lambda count: bars.advance(task, count)
+            )
+    document = {"file": str(out), "format": file_format.value, "calls": num_rows}
+    output.result(document, lambda console: console.print(f"{num_rows} calls written to {out}", markup=False))
+
+
+@app.command("import", epilog="Example: voicectl calls import --kind outcomes outcomes.csv")
+def import_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file.")],
+    *,
+    kind: Annotated[KindChoice, typer.Option("--kind", "-k", help="What it tells about calls.")],
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take outcomes, complaints or human reviews: the whole file or, if one row is wrong, nothing of it.
+
+    A file that was taken before changes nothing. Columns: docs/governance.md.
+    """
+    from voicectl.governance.store.imports import import_file
+
+    wanted: ImportKind = kind.value
+    with _store(profile, settings) as store:
+        taken = import_file(store, wanted, file, now=time.time())
+    document = {"kind": taken.kind, "file": str(file), "sha256": taken.sha256, "rows": taken.num_rows}
+    said = "was imported before, nothing changed" if taken.already else f"{taken.num_rows} {taken.kind} imported"
+    Output(json=json).result(
+        {**document, "already": taken.already}, lambda console: console.print(f"{file}: {said}", markup=False)
+    )
+
+
+@app.command("prune", epilog="Example: voicectl calls prune --dry-run")
+def prune_command(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    profile: ProfileOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take away what is older than governance.retention allows. The gateway does so by itself every hour."""
+    from dataclasses import asdict
+
+    from voicectl.governance.store.retention import prune
+
+    retention = chosen_profile(profile, settings).governance.retention
+    with _store(profile, settings) as store:
+        pruned = prune(store, retention, time.time(), dry_run=dry_run)
+    counts = {name.removeprefix("num_"): count for name, count in asdict(pruned).items()}
+    would = "would lose" if dry_run else "lost"
+
+    def render(console: "Console") -> None:
+        for name, count in counts.items():
+            console.print(f"{count:>8} calls {would} their {name if name != 'calls' else 'records'}")
+
+    Output(json=json).result({"store": store.place, "dry_run": dry_run, **counts}, render)
+
+
+# --- plumbing -------------------------------------------------------------------------------
+
+
+def _store(profile: str | None, settings: list[str] | None) -> "Store":
+    from voicectl.governance.store.location import location_of
+    from voicectl.governance.store.store import open_store
+
+    return open_store(location_of(chosen_profile(profile, settings).governance), timeout_s=30.0, create=False)
+
+
+def _filter(
+    since: str | None, until: str | None, use_case: str | None, tier: TierChoice | None, outcome: OutcomeChoice | None
+) -> "CallFilter":
+    from voicectl.governance.store.rows import CallFilter
+
+    now = time.time()
+    return CallFilter(
+        since=None if since is None else _instant("--since", since, now),
+        until=None if until is None else _instant("--until", until, now),
+        use_case=use_case,
+        tier=None if tier is None else tier.value,
+        outcome=None if outcome is None else outcome.value,
+    )
+
+
+def _instant(option: str, text: str, now: float) -> float:
+    """Return seconds since the epoch; what names no zone is UTC, as are all instants of records."""
+    if (ago := _AGO.fullmatch(text.strip().lower())) is not None:
+        return now - int(ago[1]) * _UNITS_S[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r} is no time", hint="write 2026-09-04, 2026-09-04T12:00:00Z, or 7d for a week ago"
+        ) from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+# --- for people -----------------------------------------------------------------------------
+
+
+def _print_calls(console: "Console", found: "Sequence[CallRow]") -> None:
+    from rich.table import Table
+
+    if not found:
+        console.print("no calls")
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("started (UTC)", no_wrap=True)
+    table.add_column("call", no_wrap=True)
+    table.add_column("use case", overflow="ellipsis", no_wrap=True, max_width=16)
+    table.add_column("tier", no_wrap=True)
+    table.add_column("turns", justify="right")
+    table.add_column("went", no_wrap=True)
+    for call in found:
+        started = f"{datetime.fromtimestamp(call.started_at, UTC):%m-%d %H:%M}"
+        table.add_row(started, call.call_id, call.use_case, call.tier[:4], str(call.num_turns), _went(call))
+    console.print(table)
+
+
+def _went(call: "CallRow") -> str:
+    """Return the one word that says most about a call."""
+    from voicectl.core.records import contained
+
+    if call.ended_at is None:
+        return "open"
+    for word, holds in (
+        ("incomplete", call.incomplete),
+        ("transferred", call.transfer_attempted),
+        ("escalated", call.escalated),
+        ("abandoned", call.abandoned),
+        ("contained", contained(call)),
+        ("resolved", call.resolved),
+    ):
+        if holds:
+            return word
+    return "unresolved" if call.resolved is False else (call.end_reason or "ended")
+
+
+def _print_call(
+    console: "Console", document: dict[str, Any], turns: "Sequence[TurnRow]", events: "Sequence[GovernanceEvent]"
+) -> None:
+    for name, value in document.items():
+        if value is not None:
+            console.print(f"{name:<24} {_shown(name, value)}", markup=False)
+    for turn in turns:
+        v2v = "-" if turn.v2v_s is None else f"{turn.v2v_s * 1000:.0f} ms"
+        console.print(f"\nturn {turn.turn}, v2v {v2v}{', interrupted' if turn.interrupted else ''}", markup=False)
+        for who, said in (("caller", turn.transcript), ("agent", turn.reply)):
+            if said:
+                console.print(f"  {who:<6}  {said}", markup=False)
+    if events:
+        console.print()
+    for event in events:
+        console.print(f"{event.sequence:>6}  {_utc(event.at)}  {event.kind}", markup=False)
+
+
+def _shown(name: str, value: Any) -> str:
+    if name.endswith("_at") and isinstance(value, float):
+        return _utc(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _utc(at: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError) as error:
+        raise ConfigError(f"{at!r} is no instant") from error
