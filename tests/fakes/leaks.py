@@ -11,6 +11,7 @@ MAX_SHOWN: Final = 10
 """Digits in all that may be left: the first six and the last four."""
 
 _PIECE: Final = re.compile(r"\[[^\]]*\]|\d|[A-Za-z']+")
+_MOMENT: Final = re.compile(r"\bone moment\b", re.IGNORECASE)
 _UNITS: Final = {
     word: str(digit)
     for digit, words in enumerate(
@@ -26,15 +27,14 @@ _TEENS: Final = {
     )
 }
 _TENS: Final = {
-    word: str(2 + offset)
-    for offset, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+    word: str(2 + offset) for offset, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
 }
 _TIMES: Final = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 
 
 def readings(texts: Iterable[str]) -> Iterator[str]:
     """Return the digits of texts that follow each other, in each way to read them; "|" is where something was."""
-    words = [piece.lower() for text in texts for piece in _PIECE.findall(text)]
+    words = [piece.lower() for text in texts for piece in _PIECE.findall(_MOMENT.sub("moment", text))]
     for joins, sounds in product((True, False), repeat=2):
         yield _digits(words, joins=joins, sounds=sounds)
 
@@ -61,16 +61,22 @@ def _digits(words: list[str], *, joins: bool, sounds: bool) -> str:
 
 def leaked(card: str, texts: Iterable[str]) -> str | None:
     """Return what is too much of `card` in the texts of one speaker, None if there is nothing."""
-    shown: set[int] = set()
+    most = 0
     for digits in readings(texts):
+        of_card: set[int] = set()
+        of_text: set[int] = set()
         for start in range(len(card)):
             for end in range(len(card), start + 3, -1):
-                if card[start:end] not in digits:
+                at = digits.find(card[start:end])
+                if at < 0:
                     continue
-                allowed = end <= 6 or start >= len(card) - 4
-                if end - start > MAX_RUN and not allowed:
+                if end - start > MAX_RUN and not (end <= 6 or start >= len(card) - 4):
                     return card[start:end]
                 # Shorter pieces can be there by chance, and mean little alone; not when they add up.
-                shown.update(range(start, end))
+                of_card.update(range(start, end))
+                while at >= 0:
+                    of_text.update(range(at, at + end - start))
+                    at = digits.find(card[start:end], at + 1)
                 break
-    return f"{len(shown)} digits in pieces" if len(shown) > MAX_SHOWN else None
+        most = max(most, min(len(of_card), len(of_text)))
+    return f"{most} digits in pieces" if most > MAX_SHOWN else None

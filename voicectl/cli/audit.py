@@ -27,7 +27,7 @@ KeyOption = Annotated[
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Prove, read and sign the audit log.")
 
 
-@app.command("init", epilog="Example: voicectl audit init && cp /etc/voicectl/audit.pub /mnt/auditor/")
+@app.command("init", epilog="Example: voicectl audit init && cp /var/lib/voicectl/audit/audit.pub /mnt/auditor/")
 def init_command(*, key: KeyOption = None, json: JsonOption = False) -> None:
     """Make the key that signs checkpoints. Without this it is made at the first checkpoint."""
     from voicectl.governance.audit.keys import create_key, fingerprint, key_path, public_path
@@ -65,7 +65,9 @@ def checkpoint_command(
         try:
             output_file.write_bytes(content)
         except OSError as error:
-            raise ConfigError(f"{output_file}: cannot be written: {error.strerror}", hint="name another file") from error
+            raise ConfigError(
+                f"{output_file}: cannot be written: {error.strerror}", hint="name another file"
+            ) from error
         places.append(output_file)
     facts: dict[str, Any] = loads(content)["checkpoint"]
     output = Output(json=json)

@@ -10,10 +10,10 @@ from structlog.typing import Processor
 _LEVELS: Final = logging.getLevelNamesMapping()
 
 
-def configure(*, json: bool, level: str) -> None:
+def configure(*, json: bool, level: str, last: Processor | None = None) -> None:
     """Send events of `level` ("debug" … "critical") and above to stderr. May be called again.
 
-    Events are `noun_verbed` with keys; what callers say, in text or sound, is never among them.
+    `last` sees each event, tracebacks included, as it would be written, and returns it as it may be. Events are `noun_verbed` with keys; what callers say, in text or sound, is never among them.
     Warnings of libraries that use the standard library's logging join in. Raises ValueError for an
     unknown level.
     """
@@ -25,6 +25,7 @@ def configure(*, json: bool, level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if last is None else [structlog.processors.format_exc_info, last]),
             *_renderers(json=json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from voicectl.core.errors import ConfigError
-from voicectl.core.paths import config_path
+from voicectl.core.paths import store_path
 from voicectl.governance.audit.segments import OWNER_ONLY, sync_folder
 
 PRIVATE_NAME: Final = "audit.key"
@@ -19,8 +19,8 @@ MAX_KEY_BYTES: Final = 10_000
 
 
 def key_path() -> Path:
-    """Return where this host's private key is."""
-    return config_path() / PRIVATE_NAME
+    """Return where this host's private key is: with the log, where the service may write."""
+    return store_path() / "audit" / PRIVATE_NAME
 
 
 def public_path(private: Path) -> Path:
@@ -31,19 +31,21 @@ def public_path(private: Path) -> Path:
 def create_key(path: Path) -> Ed25519PrivateKey:
     """Make a key that only its owner can read, and its public half beside it. Raises ConfigError if one is there."""
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_new(path, pem, OWNER_ONLY)
         public_path(path).unlink(missing_ok=True)
         _write_new(public_path(path), public_pem(key.public_key()), 0o644)
         sync_folder(path.parent)
     except FileExistsError as error:
-        raise ConfigError(f"{path}: there is a key already", hint="checkpoints signed with it need it: keep it") from error
+        raise ConfigError(
+            f"{path}: there is a key already", hint="checkpoints signed with it need it: keep it"
+        ) from error
     except OSError as error:
-        raise ConfigError(f"{path}: the key cannot be written: {error.strerror}", hint=f"ls -ld {path.parent}") from error
+        raise ConfigError(
+            f"{path}: the key cannot be written: {error.strerror}", hint=f"ls -ld {path.parent}"
+        ) from error
     return key
 
 

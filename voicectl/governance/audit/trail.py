@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import structlog
 
@@ -37,7 +36,7 @@ class TrailHealth:
 
 
 class AuditThread:
-    """An AuditTrail, as a context manager. What was noted is written when it closes."""
+    """An AuditTrail that writes between `start` and `close`."""
 
     def __init__(self, audit: AuditLog, key: Path) -> None:
         self._audit = audit
@@ -48,13 +47,17 @@ class AuditThread:
         self._num_failed = 0
         self._last_error: str | None = None
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    @property
+    def folder(self) -> Path:
+        """Where the log is."""
+        return self._audit.folder
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def start(self) -> None:
+        """Begin to write; what was noted before is written first."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what was noted, sign how far the log has come, and end; waits `CLOSE_S` at most."""
         with contextlib.suppress(queue.Full):
             self._queue.put(None, timeout=CLOSE_S)
         self._thread.join(CLOSE_S)

@@ -75,8 +75,10 @@ class RedactedCall:
 
     def close(self) -> tuple[RedactedText, ...]:
         """Settle what is open, and return the texts that changed."""
-        for stream in self._streams.values():
-            self._show(stream.end() | stream.without_echoes())
+        streams = list(self._streams.values())
+        touched: set[str] = set().union(*(stream.end() for stream in streams))
+        as_card = any(stream.ended_as_card for stream in streams)
+        self._show(touched.union(*(stream.settle_echoes(as_card=as_card) for stream in streams)))
         return self.revised()
 
     @property
@@ -101,7 +103,9 @@ class RedactedCall:
         self._remember(asked)
         if not numbers.atoms and not stream.is_open:
             return {entry.key}
-        touched = stream.feed(entry.key, numbers, about_cards=self._about_cards > 0, asked_for=self._about_cards >= JUST_ASKED)
+        touched = stream.feed(
+            entry.key, numbers, about_cards=self._about_cards > 0, asked_for=self._about_cards >= JUST_ASKED
+        )
         return touched | self._repeated(stream) | self._echoes(stream)
 
     def _echoes(self, stream: Stream) -> set[str]:
@@ -114,7 +118,7 @@ class RedactedCall:
                 touched |= stream.echo(grams)
         if stream.open_grams():
             return touched
-        return touched.union(*(other.without_echoes() for other in others))
+        return touched.union(*(other.settle_echoes(as_card=stream.ended_as_card) for other in others))
 
     def _remember(self, asked: Asked) -> None:
         if asked == Asked():
@@ -151,4 +155,3 @@ class RedactedCall:
         counts = Counter(span.kind for span, _ in found)
         open_ = counts.pop("digits", 0)
         return RedactedText(entry.key, text, dict(counts), settled=open_ == 0)
-

@@ -75,7 +75,9 @@ def find_cards(atoms: Sequence[Atom], *, anywhere: bool = False) -> list[tuple[i
     else:
         candidates = _read(atoms)
     most = len(atoms) if anywhere else MAX_PIECES
-    found += [(first, last) for first, last, usual in candidates if _fits(atoms, pieces[first : last + 1], first, usual, most)]
+    found += [
+        (first, last) for first, last, usual in candidates if _fits(atoms, pieces[first : last + 1], first, usual, most)
+    ]
     return found
 
 
@@ -170,7 +172,7 @@ def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[tuple[int, bool]], in
                 states = states + earlier
         states = _extended(states, atom)
         steps += len(states)
-        if not states:
+        if not states and not any(later.gap.corrected for later in atoms[index + 1 : index + 1 + MAX_TAKEN_BACK]):
             break
         if len(states) > MAX_STATES:
             return [*ends, (len(atoms) - 1, True)], steps
@@ -227,4 +229,3 @@ def _holds_card(digits: str, anywhere: bool) -> bool:
             if _checks(digits[start : start + count]):
                 return True
     return False
-

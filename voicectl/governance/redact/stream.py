@@ -37,7 +37,8 @@ RECENT_SAID: Final = 30
 MAX_SAID: Final = 2000
 
 _ABOUT_CARDS: Final = re.compile(
-    r"\b(?:cards?|mastercard|amex|american express|maestro|visa|long number|sixteen digits?|16 digits?)\b", re.IGNORECASE
+    r"\b(?:cards?|mastercard|amex|american express|maestro|visa|long number|sixteen digits?|16 digits?)\b",
+    re.IGNORECASE,
 )
 
 
@@ -69,6 +70,9 @@ class Stream:
         self._by_key: dict[str, list[Said]] = {}
         self._run: list[Said] = []
         self._tail = Gap()
+        self._num_echoes = 0
+        self.ended_as_card = False
+        """Whether the last run that is over held a card number."""
 
     @property
     def is_open(self) -> bool:
@@ -138,14 +142,24 @@ class Stream:
             if digits[start : start + ECHO] in grams:
                 for said in places[start : start + ECHO]:
                     said.echoed = True
+                    self._num_echoes += 1
                     touched.add(said.key)
         return touched
 
-    def without_echoes(self) -> set[str]:
-        """Uncover what repeated another speaker. Returns the keys of the texts that it changed."""
-        touched = {said.key for said in self.said if said.echoed}
+    def settle_echoes(self, *, as_card: bool) -> set[str]:
+        """Uncover what repeated another speaker's number, or keep it out if that was a card's.
+
+        Returns the keys of the texts that it changed.
+        """
+        echoes, self._num_echoes = self._num_echoes, 0
+        if not echoes:
+            return set()
+        touched: set[str] = set()
         for said in self.said:
-            said.echoed = False
+            if said.echoed:
+                said.echoed = False
+                said.card = said.card if said.card is not None or not as_card else ""
+                touched.add(said.key)
         return touched
 
     def sweep(self, grams: set[str], last: int = MAX_SAID) -> set[str]:
@@ -171,6 +185,8 @@ class Stream:
             del self.said[: MAX_SAID // 2]
 
     def _end_run(self) -> None:
+        if self._run:
+            self.ended_as_card = any(said.card is not None for said in self._run)
         for said in self._run:
             said.covered = False
         self._run = []
@@ -187,8 +203,11 @@ class Stream:
         if about_cards:
             for segment in _segments(run):
                 number = "".join(said.atom.digits for said in segment)
-                begun = asked_for and len(number) >= BEGUN_DIGITS and lengths(number[:4])
-                if len(number) >= ABOUT_CARDS_DIGITS or begun:
+                begins = bool(lengths(number[:4]))
+                whole = len(number) >= ABOUT_CARDS_DIGITS and (
+                    begins or all(said.atom.gap.aside == 0 for said in segment[1:])
+                )
+                if whole or (asked_for and begins and len(number) >= BEGUN_DIGITS):
                     for said in segment:
                         said.card = said.card or number
         _cover(run, about_cards)
@@ -219,7 +238,8 @@ def _segments(run: Sequence[Said]) -> list[list[Said]]:
     """Return the parts of a run that are said in one go and not named as another kind of number."""
     segments: list[list[Said]] = []
     for said in run:
-        if not segments or said.atom.gap.hard or said.atom.gap.words > MAX_WORDS_IN_ONE_GO:
+        gap = said.atom.gap
+        if not segments or gap.hard or gap.words > (0 if gap.new_text else MAX_WORDS_IN_ONE_GO):
             segments.append([])
         segments[-1].append(said)
     return [segment for segment in segments if not segment[0].atom.gap.label]
