@@ -5,6 +5,11 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Final
 
+
+def _list(words: str) -> list[str]:
+    return words.split()
+
+
 MAX_RUN: Final = 5
 """Digits in a row, outside the first six and last four, that are no leak."""
 MAX_SHOWN: Final = 10
@@ -23,11 +28,11 @@ _SOUNDS: Final = {"won": "1", "to": "2", "too": "2", "for": "4", "ate": "8"}
 _TEENS: Final = {
     word: str(10 + offset)
     for offset, word in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+        _list("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen")
     )
 }
 _TENS: Final = {
-    word: str(2 + offset) for offset, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+    word: str(2 + offset) for offset, word in enumerate(_list("twenty thirty forty fifty sixty seventy eighty ninety"))
 }
 _TIMES: Final = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 

@@ -2,16 +2,19 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from voicectl.core.events import Role
 
+
+def _list(words: str) -> list[str]:
+    return words.split()
+
+
 DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ZEROS: Final = ("zero", "oh", "O", "o", "nought", "naught", "Zero", "Oh")
-TEENS: Final = (
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # fmt: skip
-)
+TEENS: Final = _list("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen")
 TENS: Final = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 SOUNDS: Final = {"1": "won", "2": "to", "4": "for", "8": "ate"}
 TIMES: Final = {2: ("double",), 3: ("triple", "treble"), 4: ("quadruple",)}
@@ -280,7 +283,7 @@ def _order(rng: random.Random) -> tuple[str, str]:
 
 
 def _date(rng: random.Random) -> tuple[str, str]:
-    month = rng.choice("January February March April May June July August September October November December".split())
+    month = rng.choice(_list("January February March April May June July August September October November December"))
     day, year = rng.randint(1, 28), rng.randint(2015, 2030)
     number = rng.choice(
         (

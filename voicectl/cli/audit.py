@@ -142,7 +142,7 @@ def show_command(
     shown = deque((entry for entry in entries(place) if kind is None or entry.kind == kind), maxlen=last)
     Output(json=json).result(
         {"folder": str(place), "entries": [_entry(entry) for entry in shown]},
-        lambda console: [console.print(_line(entry), markup=False) for entry in shown] and None,
+        lambda console: console.print("\n".join(map(_line, shown)), markup=False),
     )
 
 

@@ -103,13 +103,15 @@ def _follow_file(path: Path, walk: _Walk, checkpoint: Checkpoint | None) -> Brea
                 entry = parse_line(line[:-1])
             except BrokenEntry as error:
                 return Break(path.name, count, str(error))
-            what = _misfit(entry, walk, checkpoint)
-            if what is not None:
-                return Break(path.name, count, what)
+            misfit = _misfit(entry, walk, checkpoint)
+            if misfit is not None:
+                return Break(path.name, count, misfit)
     return None if count else Break(path.name, 0, "this file is empty")
 
 
-def _misfit(entry: Entry, walk: _Walk, checkpoint: Checkpoint | None) -> str | None:
+def _misfit(  # noqa: PLR0911 - one return a misfit
+    entry: Entry, walk: _Walk, checkpoint: Checkpoint | None
+) -> str | None:
     """Take the next entry; return why it is not the next one."""
     if entry.sequence != walk.sequence + 1:
         return f"entry {entry.sequence} stands where entry {walk.sequence + 1} belongs"

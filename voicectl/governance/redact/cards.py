@@ -28,7 +28,7 @@ _NO: Final[frozenset[int]] = frozenset()
 
 
 @lru_cache(maxsize=10_000)
-def lengths(prefix: str) -> frozenset[int]:
+def lengths(prefix: str) -> frozenset[int]:  # noqa: PLR0911 - one return a network
     """Return how many digits the card numbers of an issuer have that begin with these (four or more) digits.
 
     The ranges are the networks' own: Visa, Mastercard, American Express, Diners Club, Discover, JCB, UnionPay,
@@ -70,10 +70,8 @@ def find_cards(atoms: Sequence[Atom], *, anywhere: bool = False) -> list[tuple[i
         if atom.written and len(atom.digits) >= LONG_NUMERAL and _holds_card(atom.digits, anywhere)
     ]
     pieces = _pieces(atoms)
-    if all(atom.other is None and not atom.gap.corrected for atom in atoms):
-        candidates = _plain(atoms)
-    else:
-        candidates = _read(atoms)
+    is_plain = all(atom.other is None and not atom.gap.corrected for atom in atoms)
+    candidates = _plain(atoms) if is_plain else _read(atoms)
     most = len(atoms) if anywhere else MAX_PIECES
     found += [
         (first, last) for first, last, usual in candidates if _fits(atoms, pieces[first : last + 1], first, usual, most)

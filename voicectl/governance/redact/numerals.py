@@ -24,10 +24,10 @@ LABEL_REACH: Final = 5
 class Gap:
     """What stands between two numbers: words that mean something, fillers, and what they say about the numbers.
 
-    `aside` counts the words of texts in between that hold no number at all: "let me find my glasses".
-
     After a `hard` gap nothing of what came before goes on. `corrected` means that what follows may replace
-    what came before; `new_text` that it begins in an earlier text; `label` that the number is named as another kind than a card's: probably (1), certainly (2).
+    what came before; `new_text` that it begins in an earlier text; `label` that the number is named as another
+    kind than a card's: probably (1), certainly (2). `aside` counts the words of texts in between that hold no
+    number at all: "let me find my glasses".
     """
 
     words: int = 0
@@ -112,7 +112,7 @@ def numerals(text: str, *, goes_on: bool = False) -> Numerals:
     return _joined(parts, tail)
 
 
-def _parts(text: str) -> tuple[list[_Part], Gap]:
+def _parts(text: str) -> tuple[list[_Part], Gap]:  # noqa: PLR0912 - one branch a kind of token
     parts: list[_Part] = []
     words = fillers = 0
     since_label, label = LABEL_REACH + 1, 0
@@ -267,7 +267,7 @@ def _joined(parts: list[_Part], tail: Gap) -> Numerals:
     return Numerals(tuple(atoms), before.then(tail))
 
 
-def _reading(
+def _reading(  # noqa: PLR0911 - one return a kind of word
     part: _Part, after: _Part | None, parts: list[_Part], index: int, follows: bool
 ) -> tuple[str, str | None, int] | None:
     """Return the digits of a part, another reading of them, and how many parts they took; None if it is no number."""

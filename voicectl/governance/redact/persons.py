@@ -8,6 +8,7 @@ from typing import Final
 import phonenumbers
 from stdnum.us import ssn
 
+from voicectl.governance.redact.emails import find_emails
 from voicectl.governance.redact.numerals import Atom
 
 
@@ -35,28 +36,13 @@ class Asked:
         )
 
 
-_TLD: Final = (
-    "com net org edu gov mil info biz io co uk us ca au de fr es it nl eu in ie nz ch at be se no dk fi pl br mx jp"
-    " health bank app dev ai me tv"
-)
-_TLDS: Final = "|".join(_TLD.split())
-_WRITTEN_EMAIL: Final = re.compile(r"[\w.+%-]{1,64}\s?@\s?[\w-]{1,63}(?:\s?\.\s?[\w-]{1,63}){1,4}")
-_JOIN: Final = r"(?:\s+(?:dot|period|point|underscore|dash|hyphen|minus|plus)\s+|[._+-])"
-_SPOKEN_EMAIL: Final = re.compile(
-    rf"\b(?P<local>(?:\w[\s,-]+){{0,24}}?\w{{1,40}}(?:{_JOIN}(?:\w[\s,-]+){{0,24}}?\w{{1,40}}){{0,5}})"
-    rf"[\s,]+(?:at|@)[\s,]+(?P<host>(?:[\w-]{{1,40}}{_JOIN}?[\s]*){{1,8}}?(?:\s*\bdot\s+|\.)(?:{_TLDS}))\b",
-    re.IGNORECASE,
-)
-_NO_LOCAL: Final = frozenset(
-    "look us me go find visit see them him her you it that this here there shop order buy be is are was online "
-    "website site available".split()
-)
 _ASKS_SSN: Final = re.compile(
     r"\bsocial\s+(?:security|insurance)|\bssn\b|\b(?:your|my|the)\s+social\b(?!\s+(?:media|net))", re.I
 )
 _ASKS_PHONE: Final = re.compile(
     r"\b(?:phone|telephone|cell|mobile|callback|call\s?back|fax)\b|"
-    r"\b(?:call|reach|text|ring)\s+(?:\w+\s+){0,2}(?:me|you|us|him|her)?\s*(?:back\s+)?(?:at|on)\b|\bnumber\s+to\s+(?:call|reach)",
+    r"\b(?:call|reach|text|ring)\s+(?:\w+\s+){0,2}(?:me|you|us|him|her)?\s*(?:back\s+)?(?:at|on)\b"
+    r"|\bnumber\s+to\s+(?:call|reach)",
     re.I,
 )
 _ASKS_BIRTH: Final = re.compile(r"\bborn\b|\bbirth\s?(?:day|date)?s?\b|\bd\.?o\.?b\b", re.I)
@@ -107,7 +93,7 @@ def find_persons(text: str, atoms: Sequence[Atom], here: Asked, before: Asked, r
     """Return what names a person. `here` is what the text speaks of, `before` what was asked just before it."""
     spans: list[Span] = []
     if _HINT.search(text) is not None:
-        spans += _emails(text)
+        spans += [Span(start, end, "email") for start, end in find_emails(text)]
         spans += [
             Span(match.start(), match.end(), "phone")
             for match in _INTERNATIONAL.finditer(text)
@@ -119,18 +105,6 @@ def find_persons(text: str, atoms: Sequence[Atom], here: Asked, before: Asked, r
         kind = _kind_of(text, atoms[first : last + 1], here, before, region)
         if kind is not None:
             spans.append(Span(atoms[first].start, atoms[last].end, kind))
-    return spans
-
-
-def _emails(text: str) -> list[Span]:
-    spans = [Span(match.start(), match.end(), "email") for match in _WRITTEN_EMAIL.finditer(text)]
-    lowered = text.lower()
-    if " at " in lowered and ("dot" in lowered or "." in lowered):
-        spans += [
-            Span(match.start(), match.end(), "email")
-            for match in _SPOKEN_EMAIL.finditer(text)
-            if match["local"].split()[-1].lower() not in _NO_LOCAL
-        ]
     return spans
 
 
@@ -167,7 +141,9 @@ def _numbers(atoms: Sequence[Atom]) -> list[tuple[int, int]]:
     return runs
 
 
-def _kind_of(text: str, atoms: Sequence[Atom], here: Asked, before: Asked, region: str) -> str | None:
+def _kind_of(  # noqa: PLR0911 - one return a kind
+    text: str, atoms: Sequence[Atom], here: Asked, before: Asked, region: str
+) -> str | None:
     digits = "".join(atom.digits for atom in atoms)
     count = len(digits)
     if not 3 <= count <= 13:

@@ -39,8 +39,8 @@ class PolicyRedactor:
 
     def _field(self, name: str, value: Any, depth: int) -> Any:
         if isinstance(value, Tagged):
-            action = self._policy.fields.get(name) or self._policy.tags.get(value.tag, "mask")
-            return self._applied(action, value.value, f"[{value.tag}]", depth)
+            tagged = self._policy.fields.get(name) or self._policy.tags.get(value.tag, "mask")
+            return self._applied(tagged, value.value, f"[{value.tag}]", depth)
         action = self._policy.fields.get(name)
         if action is None:
             return self._masked(name, value, depth)
@@ -58,7 +58,7 @@ class PolicyRedactor:
             case _:
                 return marker
 
-    def _masked(self, name: str, value: Any, depth: int) -> Any:
+    def _masked(self, name: str, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one return a type
         if value is None or isinstance(value, (bool, float)):
             return value
         if isinstance(value, str):

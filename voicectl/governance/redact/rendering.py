@@ -16,7 +16,7 @@ _UNREADABLE: Final = '{"redacted": true}'
 
 def is_json(text: str) -> bool:
     """Whether a text is a JSON document, as the arguments of functions are."""
-    if not text.lstrip()[:1] in ("{", "["):
+    if text.lstrip()[:1] not in ("{", "["):
         return False
     try:
         json.loads(text)

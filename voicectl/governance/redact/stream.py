@@ -22,7 +22,8 @@ ABOUT_CARDS_DIGITS: Final = 13
 """Where cards are spoken of, numbers of so many digits are taken for a card's, whatever their check digit says:
 speech recognition gets one digit in fifty wrong, so half of all card numbers would fail the check."""
 BEGUN_DIGITS: Final = 9
-"""The same where a card was just spoken of and they begin as its number does: one that broke off is kept no more than a whole one."""
+"""The same where a card was just spoken of and they begin as its number does: one that broke off is kept no more
+than a whole one."""
 AFTER_CARD_DIGITS: Final = 11
 """Expiry date and code that may follow a card number."""
 MAX_ATOMS: Final = 120

@@ -4,6 +4,10 @@ from enum import IntEnum
 from typing import Final
 
 
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 class Word(IntEnum):
     """What a word does to a number that is being said."""
 
@@ -114,17 +118,19 @@ _BREAKS: Final = """
 WORDS: Final = _table()
 LABELS: Final = {
     **dict.fromkeys(
-        "zip zipcode postcode postal order confirmation tracking invoice reference ref case ticket phone telephone "
-        "mobile cell flight routing policy member membership serial model patient claim".split(),
+        _set(
+            "zip zipcode postcode postal order confirmation tracking invoice reference ref case ticket phone telephone "
+            "mobile cell flight routing policy member membership serial model patient claim"
+        ),
         2,
     ),
     "account": 1,
 }
 """Words that name the number which follows as another kind than a card's: for certain (2), or probably (1)."""
-AFTER_ONE: Final = frozenset(
+AFTER_ONE: Final = _set(
     "moment moments second sec minute more thing things of time way question last other another day week month "
-    "year person place way reason item who that's".split()
+    "year person place way reason item who that's"
 )
 """Words before which "one" is no digit."""
-BEFORE_ONE: Final = frozenset("next this that which another any every some other last new old right wrong each".split())
+BEFORE_ONE: Final = _set("next this that which another any every some other last new old right wrong each")
 """Words behind which "one" is no digit, unless digits follow."""

@@ -10,7 +10,7 @@ from voicectl.core.sections.redaction import Audit, Redaction
 from voicectl.governance.audit.keys import PRIVATE_NAME
 from voicectl.governance.audit.log import AuditLog, audit_folder
 from voicectl.governance.audit.trail import AuditThread
-from voicectl.governance.redact.policy import Policy, read_key
+from voicectl.governance.redact.policy import Action, Policy, read_key
 from voicectl.governance.redact.redactor import PolicyRedactor
 from voicectl.service.governing.states import StateRedactor
 
@@ -43,9 +43,9 @@ def open_redactor(settings: Redaction) -> PolicyRedactor | None:
     path = Path(settings.hash_key_file).expanduser() if settings.hash_key_file is not None else store_path() / KEY_FILE
     return PolicyRedactor(
         Policy(
-            kinds=dict(settings.kinds),
+            kinds={str(kind): action for kind, action in settings.kinds.items()},
             fields=dict(settings.fields),
-            tags=dict(settings.tags),
+            tags={str(tag): action for tag, action in settings.tags.items()},
             key=read_key(path) if settings.needs_key else None,
             region=settings.phone_region,
         )
@@ -54,8 +54,8 @@ def open_redactor(settings: Redaction) -> PolicyRedactor | None:
 
 def for_instructions(policy: Policy) -> Policy:
     """Return the policy for texts of the operator, whose own addresses and numbers may stay."""
-    kept = {kind: "keep" for kind in ("email", "phone", "birth")}
-    return Policy(kinds={**policy.kinds, **kept}, key=policy.key, region=policy.region)  # type: ignore[dict-item]
+    kinds: dict[str, Action] = {**policy.kinds, "email": "keep", "phone": "keep", "birth": "keep"}
+    return Policy(kinds=kinds, key=policy.key, region=policy.region)
 
 
 def audit_thread(settings: Audit) -> AuditThread | None:

@@ -58,7 +58,9 @@ class RedactingObserver:
         return replace(call, attributes=_texts(self._redactor, call.attributes)) if call.attributes else call
 
 
-def redacted_event(event: ev.CallEvent, call: CallRedactor, alone: Redactor) -> ev.CallEvent:
+def redacted_event(  # noqa: PLR0911 - one return a kind of event
+    event: ev.CallEvent, call: CallRedactor, alone: Redactor
+) -> ev.CallEvent:
     """Return an event as observers may see it. `call` knows what was said before, `alone` redacts other texts."""
     match event:
         case ev.ItemAdded() | ev.ItemDone() | ev.ItemRetrieved() | ev.ToolCalled():
