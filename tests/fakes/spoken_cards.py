@@ -18,25 +18,15 @@ TEENS: Final = _list("ten eleven twelve thirteen fourteen fifteen sixteen sevent
 TENS: Final = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 SOUNDS: Final = {"1": "won", "2": "to", "4": "for", "8": "ate"}
 TIMES: Final = {2: ("double",), 3: ("triple", "treble"), 4: ("quadruple",)}
-FILLERS: Final = (
+_BETWEEN_PIECES: Final = (
     "uh|um|er|erm|like|so|that's|sorry|then|and|and then|okay|so that's|let me see|uh um|hmm|dash|hyphen|space|next"
     "|yeah|you know|it's|um sorry|wait|hold on a sec|followed by|comma|er like|ah|i mean|now|right|the next is"
-).split("|")
+)
+FILLERS: Final = _BETWEEN_PIECES.split("|")
 PUNCTUATION: Final = (" ", " ", " ", "-", ", ", ". ", "... ", " - ", " – ", "—", " / ", ". ", "\n", "  ", " ")
+_FIRST: Final = "|||it's|yeah sure, it's|okay so|um|sure,|the number is|right, it is|that would be"
 OPENINGS: Final = (
-    *(
-        "",
-        "",
-        "",
-        "it's",
-        "yeah sure, it's",
-        "okay so",
-        "um",
-        "sure,",
-        "the number is",
-        "right, it is",
-        "that would be",
-    ),
+    *_FIRST.split("|"),
     *("my card number is", "the card is", "my Visa is", "credit card number:", "it's an amex,", "The card number is"),
 )
 CLOSINGS: Final = (
@@ -291,8 +281,9 @@ def _date(rng: random.Random) -> tuple[str, str]:
             f"{month} {day}, {year}",
             f"{rng.randint(1, 12)}/{day}/{year}",
             f"{year}-0{day % 9 + 1}-{day:02d}",
+            f"twenty {_under_100(year - 2000)}",
+            f"the {day}th of {month}",
         )
-        + (f"twenty {_under_100(year - 2000)}", f"the {day}th of {month}")
     )
     return rng.choice(
         ("it was delivered on {}", "we moved in on {}", "can we do {}", "since {} it has been broken")

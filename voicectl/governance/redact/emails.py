@@ -13,7 +13,7 @@ _TLDS: Final = _set(
     "health bank app dev ai me tv"
 )
 _WRITTEN: Final = re.compile(r"[\w.+%-]{1,64}\s?@\s?[\w-]{1,63}(?:\s?\.\s?[\w-]{1,63}){1,4}")
-_TOKEN: Final = re.compile(r"\w+|[.@+-]")
+_TOKEN: Final = re.compile(r"[\w'’]+|[.@+-]")
 _JOINS: Final = _set("dot period point underscore dash hyphen minus plus . + -")
 _DOTS: Final = frozenset({"dot", "period", "point", "."})
 _NO_NAMES: Final = _set(
@@ -63,6 +63,8 @@ def _host_after(words: list[str], at: int) -> int | None:
     """Return the last token of a host that ends in a domain that exists."""
     last = None
     for index in range(at + 1, min(len(words) - 1, at + MAX_HOST)):
+        if words[index] in ("at", "@"):
+            break
         if words[index] in _DOTS:
             if words[index + 1] in _TLDS:
                 last = index + 1

@@ -13,7 +13,6 @@ MAX_WORDS: Final = 3
 MAX_WORDS_BETWEEN_TEXTS: Final = 5
 MAX_ASIDE: Final = 8
 """Words of texts in between that hold no number."""
-MAX_WORDS_IN_ONE_GO: Final = 1
 MAX_WORDS_ABOUT_CARDS: Final = 20
 MAX_FILLERS: Final = 40
 SHOWN_DIGITS: Final = 6
@@ -240,7 +239,7 @@ def _segments(run: Sequence[Said]) -> list[list[Said]]:
     segments: list[list[Said]] = []
     for said in run:
         gap = said.atom.gap
-        if not segments or gap.hard or gap.words > (0 if gap.new_text else MAX_WORDS_IN_ONE_GO):
+        if not segments or gap.hard or gap.words:
             segments.append([])
         segments[-1].append(said)
     return [segment for segment in segments if not segment[0].atom.gap.label]
