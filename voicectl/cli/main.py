@@ -44,6 +44,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "support-bundle": Entry("voicectl.cli.support_bundle", "app", "Collect what support needs, without secrets."),
     "plan": Entry("voicectl.cli.plan", "app", "Size hosts for a demand: calls, memory, latency, costs."),
     "calls": Entry("voicectl.cli.calls", "app", "List, show and export call records; import outcomes."),
+    "audit": Entry("voicectl.cli.audit", "app", "Prove, read and sign the audit log."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
 

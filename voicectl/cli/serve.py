@@ -53,9 +53,16 @@ def serve_command(
 
     from voicectl.core.log import configure
     from voicectl.service.app import serve_forever
+    from voicectl.service.governing.logs import log_redaction
+    from voicectl.service.governing.open import open_redactor
 
+    redactor = open_redactor(chosen.redaction)
     try:
-        configure(json=json and not private, level=log_level)
+        configure(
+            json=json and not private,
+            level=log_level,
+            last=None if redactor is None else log_redaction(redactor),
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error
     if private:

@@ -10,21 +10,23 @@ from structlog.typing import Processor
 _LEVELS: Final = logging.getLevelNamesMapping()
 
 
-def configure(*, json: bool, level: str) -> None:
+def configure(*, json: bool, level: str, last: Processor | None = None) -> None:
     """Send events of `level` ("debug" … "critical") and above to stderr. May be called again.
 
-    Events are `noun_verbed` with keys; what callers say, in text or sound, is never among them.
-    Warnings of libraries that use the standard library's logging join in. Raises ValueError for an
-    unknown level.
+    `last` sees each event, tracebacks included, as it would be written, and returns it as it may be. Events
+    are `noun_verbed` with keys; what callers say, in text or sound, is never among them. Warnings of libraries
+    that use the standard library's logging join in. Raises ValueError for an unknown level.
     """
     number = _LEVELS.get(level.upper())
     if number is None:
         raise ValueError(f"log level {level!r} is none of {', '.join(name.lower() for name in _LEVELS)}")
+    last_steps: list[Processor] = [] if last is None else [structlog.processors.format_exc_info, last]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *last_steps,
             *_renderers(json=json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -9,6 +9,7 @@ from voicectl.core.sections.governance import Governance
 from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.core.sections.integrations import Integrations
 from voicectl.core.sections.media import BargeIn, Endpointing, Playout, VadSettings
+from voicectl.core.sections.redaction import Audit, Redaction
 from voicectl.core.sections.resilience import Breakers, Fallback, Overload
 from voicectl.core.sections.section import Section
 from voicectl.core.sections.server import Server, Timeouts
@@ -41,6 +42,8 @@ class Profile(Section):
     checkpoints: Checkpoints = Field(default=Checkpoints(), description="Conversations that outlive the gateway.")
     webhooks: Webhooks = Field(default=Webhooks(), description="Events for other systems.")
     telemetry: Telemetry = Field(default=Telemetry(), description="Metrics and traces.")
+    redaction: Redaction = Field(default=Redaction(), description="What is taken out of what is kept.")
+    audit: Audit = Field(default=Audit(), description="The audit log.")
     integrations: Integrations = Field(default=Integrations(), description="Functions and context over HTTP.")
     governance: Governance = Field(default=Governance(), description="Call records.")
 

@@ -18,6 +18,8 @@ from voicectl.service.access.tls import TlsFiles
 from voicectl.service.calls.call import CallServices
 from voicectl.service.calls.opener import CallOpener
 from voicectl.service.checkpoints.keeper import CheckpointKeeper
+from voicectl.service.governing.open import UNGOVERNED, Governing
+from voicectl.service.governing.redacting import RedactingObserver
 from voicectl.service.http.application import create_app
 from voicectl.service.http.lifecycle import serve
 from voicectl.service.http.listener import url_of
@@ -61,6 +63,7 @@ class Surroundings:
     notifier: Notifier
     on_ready: Callable[[str], None]
     run: Run
+    governed: Governing = UNGOVERNED
 
 
 async def answer_calls(profile: Profile, engine: Engine, vad: Path, around: Surroundings) -> None:
@@ -123,7 +126,8 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
 async def _services(profile: Profile, stack: AsyncExitStack, around: Surroundings) -> CallServices:
     """Open what calls use besides the engine, until `stack` closes it, and let the metrics tell of it."""
     metrics, keeper, webhooks = around.metrics, around.keeper, around.webhooks
-    observers: list[CallObserver] = [metrics.calls]
+    # Metrics keep no words; whatever may is shown the calls through redaction.
+    observers: list[CallObserver] = []
     tracing = await stack.enter_async_context(open_tracing(profile))
     if tracing is not None:
         observers.append(tracing.observer)
@@ -136,6 +140,10 @@ async def _services(profile: Profile, stack: AsyncExitStack, around: Surrounding
         await stack.enter_async_context(webhooks)
         observers.append(WebhookObserver(webhooks.offer))
         tell_webhooks(metrics, webhooks.health)
+    governed = around.governed
+    if governed.redactor is not None:
+        observers = [RedactingObserver(observers, governed.redactor, governed.audit)]
+    # The recorder redacts on its own thread, where it can revise what it wrote of earlier turns.
     if around.recorder is not None:
         await stack.enter_async_context(around.recorder)
         observers.append(around.recorder.observer)
@@ -144,6 +152,6 @@ async def _services(profile: Profile, stack: AsyncExitStack, around: Surrounding
         checkpoints=keeper,
         tools=systems.tools,
         context=systems.context,
-        observers=tuple(observers),
+        observers=(metrics.calls, *observers),
         on_frame_sent=metrics.observe_lateness,
     )

@@ -15,6 +15,8 @@ from voicectl.service.access.control import AccessControl
 from voicectl.service.access.tls import TlsFiles
 from voicectl.service.answering import Surroundings, answer_calls
 from voicectl.service.checkpoints.open import checkpoint_keeper
+from voicectl.service.governing.changes import audited
+from voicectl.service.governing.open import governing
 from voicectl.service.http.listener import bind
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.operations.notify import Notifier
@@ -43,10 +45,11 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
     # First what can be refused at once: keys, certificates, addresses of other systems, the port.
     access = AccessControl.of(profile)
     tls = TlsFiles.of(profile.tls, profile.access.reload_s)
-    keeper = checkpoint_keeper(profile.checkpoints)
+    governed = governing(profile)
+    keeper = checkpoint_keeper(profile.checkpoints, governed.states)
     webhooks = webhook_dispatcher(profile.webhooks)
     rollout = EverythingLow()
-    recorder = call_recorder(profile, redactor=None, rollout=rollout)
+    recorder = call_recorder(profile, redactor=governed.redactor, rollout=rollout)
     metrics = Metrics(profile)
     notifier = Notifier(
         os.environ,
@@ -59,6 +62,8 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         stack.callback(listener.close)
         stack.callback(notifier.close)
         run = await stack.enter_async_context(_background())
+        if governed.audit is not None:
+            await stack.enter_async_context(audited(governed.audit, profile))
         roots = await asyncio.to_thread(model_roots, profile)
         engine = Engine(profile, roots, options=EngineOptions(log_level=log_level))
         stack.push_async_callback(engine.close)
@@ -67,7 +72,7 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         run(metrics.run())
         metrics.watch_engine(engine.health)
         around = Surroundings(
-            listener, access, tls, keeper, webhooks, recorder, rollout, metrics, notifier, on_ready, run
+            listener, access, tls, keeper, webhooks, recorder, rollout, metrics, notifier, on_ready, run, governed
         )
         await answer_calls(profile, engine, roots["vad"], around)
 

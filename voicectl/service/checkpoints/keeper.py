@@ -96,11 +96,14 @@ class CheckpointKeeper:
         *,
         clock: Clock | None = None,
         delay_s: Callable[[int], float] = retry_delay_s,
+        redact: Callable[[ConversationState], ConversationState] | None = None,
     ) -> None:
+        """`redact` returns a conversation as it may be written; in memory it stays as it is."""
         self._store = store
         self._settings = settings
         self._clock = clock or MonotonicClock()
         self._delay_s = delay_s
+        self._redact = redact
         self._pending: dict[str, _Pending] = {}
         self._counts = _Counts()
         self._last_error: str | None = None
@@ -246,7 +249,8 @@ class CheckpointKeeper:
 
     def _entry(self, state: ConversationState) -> Entry | None:
         try:
-            encoded = encode(state, max_bytes=self._settings.max_state_bytes)
+            written = state if self._redact is None else self._redact(state)
+            encoded = encode(written, max_bytes=self._settings.max_state_bytes)
         except UnwritableCheckpoint as error:
             self._counts.refused += 1
             log.warning("checkpoint_refused", session_id=state.session_id, error=_brief(error))

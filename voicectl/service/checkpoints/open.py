@@ -1,8 +1,10 @@
 """Make the keeper that a profile asks for."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from voicectl.core.checkpoint import ConversationState
 from voicectl.core.errors import ConfigError
 from voicectl.core.paths import store_path
 from voicectl.core.sections.checkpoints import Checkpoints
@@ -14,13 +16,15 @@ from voicectl.service.checkpoints.store import CheckpointStore
 DEFAULT_FILE: Final = "checkpoints/checkpoints.db"
 
 
-def checkpoint_keeper(settings: Checkpoints) -> CheckpointKeeper | None:
-    """Return the keeper, not yet open; None when the profile wants none.
+def checkpoint_keeper(
+    settings: Checkpoints, redact: Callable[[ConversationState], ConversationState] | None = None
+) -> CheckpointKeeper | None:
+    """Return the keeper, not yet open; None when the profile wants none. `redact` is what it writes through.
 
     Raises ConfigError for what no later moment can put right: the URL, or a file that does not exist. A
     store that is only down is reported by the keeper and tried again.
     """
-    return CheckpointKeeper(checkpoint_store(settings), settings) if settings.enabled else None
+    return CheckpointKeeper(checkpoint_store(settings), settings, redact=redact) if settings.enabled else None
 
 
 def checkpoint_store(settings: Checkpoints) -> CheckpointStore:

@@ -1,0 +1,76 @@
+"""Find e-mail addresses in a text, written and spoken: "john dot doe at example dot com". Linear in the text."""
+
+import re
+from typing import Final
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_TLDS: Final = _set(
+    "com net org edu gov mil info biz io co uk us ca au de fr es it nl eu in ie nz ch at be se no dk fi pl br mx jp "
+    "health bank app dev ai me tv"
+)
+_WRITTEN: Final = re.compile(r"[\w.+%-]{1,64}\s?@\s?[\w-]{1,63}(?:\s?\.\s?[\w-]{1,63}){1,4}")
+_TOKEN: Final = re.compile(r"[\w'’]+|[.@+-]")
+_JOINS: Final = _set("dot period point underscore dash hyphen minus plus . + -")
+_DOTS: Final = frozenset({"dot", "period", "point", "."})
+_NO_NAMES: Final = _set(
+    "look us me go find visit see them him her you it that this here there shop order buy be is are was online "
+    "website site available"
+)
+"""Words that stand before "at example dot com" and are no mailbox."""
+MAX_NAME: Final = 40
+MAX_HOST: Final = 24
+"""Tokens on either side of "at"."""
+
+
+def find_emails(text: str) -> list[tuple[int, int]]:
+    """Return where the addresses of a text begin and end."""
+    found = [match.span() for match in _WRITTEN.finditer(text)] if "@" in text else []
+    lowered = text.lower()
+    if " at " not in lowered and "@" not in lowered:
+        return found
+    tokens = list(_TOKEN.finditer(lowered))
+    words = [token[0] for token in tokens]
+    for index, word in enumerate(words):
+        if word not in ("at", "@"):
+            continue
+        first, last = _name_before(words, index), _host_after(words, index)
+        if first is not None and last is not None:
+            found.append((tokens[first].start(), tokens[last].end()))
+    return found
+
+
+def _name_before(words: list[str], at: int) -> int | None:
+    """Return the first token of the mailbox: words with "dot" and the like between, or letters one by one."""
+    index = at - 1
+    if index < 0 or words[index] in _JOINS or words[index] in _NO_NAMES:
+        return None
+    while index > 0 and at - index < MAX_NAME:
+        before = words[index - 1]
+        if before in _JOINS and index > 1 and words[index - 2] not in _JOINS:
+            index -= 2
+        elif len(before) == 1 and before.isalnum() and len(words[index]) == 1:
+            index -= 1
+        else:
+            break
+    return index
+
+
+def _host_after(words: list[str], at: int) -> int | None:
+    """Return the last token of a host that ends in a domain that exists."""
+    last = None
+    for index in range(at + 1, min(len(words) - 1, at + MAX_HOST)):
+        if words[index] in ("at", "@"):
+            break
+        if words[index] in _DOTS:
+            if words[index + 1] in _TLDS:
+                last = index + 1
+        elif words[index] not in _JOINS and words[index + 1] not in _JOINS and last is not None:
+            break
+        elif words[index + 1] not in _JOINS and words[index] not in _JOINS and len(words[index]) > 1 and index - at > 2:
+            # Words that nothing joins: this is a sentence, no host.
+            break
+    return last
