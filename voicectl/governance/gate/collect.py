@@ -108,9 +108,11 @@ def _rows(connection: Connection, code: Any, use_cases: Sequence[str], since: fl
         call.use_case.in_(use_cases), call.started_at >= since, call.started_at <= until, call.probe == false()
     )
     parts: list[tuple[Any, ...]] = []
-    found = connection.execution_options(stream_results=True, max_row_buffer=_ROWS).execute(query)
-    # The driver's own rows: wrapping a million of them would take as long as reading them.
-    while chunk := found.cursor.fetchmany(_ROWS):
+    # SQLite streams by itself, and its own rows will do: wrapping a million of them takes as long as reading them.
+    direct = connection.dialect.name == "sqlite"
+    found = connection.execute(query, execution_options={"stream_results": not direct, "max_row_buffer": _ROWS})
+    fetch = found.cursor.fetchmany if direct and found.cursor is not None else found.fetchmany
+    while chunk := fetch(_ROWS):
         ids, traces, started, ended, codes = zip(*chunk, strict=True)
         parts.append(
             (
