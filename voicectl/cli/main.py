@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "doctor": Entry("voicectl.cli.doctor", "app", "Check whether this machine, or hosts, are fit."),
     "uninstall": Entry("voicectl.cli.uninstall", "app", "Remove voicectl from hosts; keeps data unless --purge."),
     "support-bundle": Entry("voicectl.cli.support_bundle", "app", "Collect what support needs, without secrets."),
+    "audit": Entry("voicectl.cli.audit", "app", "Prove, read and sign the audit log."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from voicectl.core.audio import Samples
 from voicectl.core.checkpoint import ConversationState
@@ -187,6 +187,73 @@ class CheckpointWriter(Protocol):
 
     def save(self, state: ConversationState) -> None:
         """Take over a state. Never waits and never raises; of several states of one session the last counts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedText:
+    """A text that may be written, logged or sent.
+
+    `found` is how often each kind of thing was taken out of it, such as {"card": 1}. Until it is `settled`,
+    digits at its end are covered that may yet turn out to begin a card number, or to be an ordinary one.
+    """
+
+    key: str
+    text: str
+    found: Mapping[str, int]
+    settled: bool
+
+
+class CallRedactor(Protocol):
+    """Takes out of the texts of one call what must not be kept. Pure: no clock, no file; ends with the call.
+
+    A card number said in pieces is found across texts, so the order of the calls is the order of speech. What
+    `add` returns may be kept at once, whatever is said later; what comes out of `revised` and `close` is
+    another, usually fuller, version of an earlier text and replaces it.
+    """
+
+    def add(self, key: str, text: str, *, speaker: Role) -> RedactedText:
+        """Return the text of the entry `key` (an item's id) as it may be kept. A known key replaces its text."""
+        ...
+
+    def revised(self) -> tuple[RedactedText, ...]:
+        """Return the earlier texts that read differently since they were last returned, each once."""
+        ...
+
+    def close(self) -> tuple[RedactedText, ...]:
+        """Settle the texts that are still open, as nothing more is said, and return those that changed."""
+        ...
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """How often each kind of thing was found in the call so far, for its audit entry and record."""
+        ...
+
+
+class Redactor(Protocol):
+    """Takes card numbers, identity numbers, addresses and birth dates out of texts, and fields out of records."""
+
+    def open_call(self) -> CallRedactor:
+        """Return what follows one call."""
+        ...
+
+    def text(self, text: str) -> str:
+        """Return a text that stands alone (a log line, a message of an error, an attribute) as it may be kept."""
+        ...
+
+    def field(self, name: str, value: Any) -> Any:
+        """Return the value of a named field by its policy: None if dropped, a keyed hash, or masked as a text.
+
+        Reaches into mappings and lists; values tagged by `core.tagged.phi` follow the policy of their tag.
+        """
+        ...
+
+
+class AuditTrail(Protocol):
+    """Takes entries for the audit log on the path of calls."""
+
+    def note(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Take over an entry of a known kind. Never waits and never raises; order is kept."""
         ...
 
 

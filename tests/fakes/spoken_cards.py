@@ -1,0 +1,335 @@
+"""Card numbers as people say them and recognisers write them, and ordinary numbers, from a seed. Knows no detector."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from voicectl.core.events import Role
+
+DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+ZEROS: Final = ("zero", "oh", "O", "o", "nought", "naught", "Zero", "Oh")
+TEENS: Final = (
+    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # fmt: skip
+)
+TENS: Final = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+SOUNDS: Final = {"1": "won", "2": "to", "4": "for", "8": "ate"}
+TIMES: Final = {2: ("double",), 3: ("triple", "treble"), 4: ("quadruple",)}
+FILLERS: Final = (
+    "uh|um|er|erm|like|so|that's|sorry|then|and|and then|okay|so that's|let me see|uh um|hmm|dash|hyphen|space|next"
+    "|yeah|you know|it's|um sorry|wait|hold on a sec|followed by|comma|er like|ah|i mean|now|right|the next is"
+).split("|")
+PUNCTUATION: Final = (" ", " ", " ", "-", ", ", ". ", "... ", " - ", " – ", "—", " / ", ". ", "\n", "  ", " ")
+OPENINGS: Final = (
+    *("", "", "", "it's", "yeah sure, it's", "okay so", "um", "sure,", "the number is", "right, it is", "that would be"),
+    *("my card number is", "the card is", "my Visa is", "credit card number:", "it's an amex,", "The card number is"),
+)
+CLOSINGS: Final = (
+    *("", "", "", "", "thanks", "please", "did you get that", "is that right", "that's it"),
+    *(", expires oh nine twenty seven", "expiry 09/27", "and the cvv is 123", "the name is Ann Doe", "got it?"),
+)
+BETWEEN: Final = (
+    *("okay", "go ahead", "mm-hm", "Yes?", "and the next?", "Got that.", "sure, take your time", "Please go on."),
+    *("Thank you, and then?", "I am listening."),
+)
+ASIDES: Final = ("hang on", "let me find my glasses", "sorry one moment", "hold on, it is worn off", "where was I")
+NETWORKS: Final = (
+    *(("4", 16), ("4", 16), ("4", 16), ("4", 13), ("4", 19), ("51", 16), ("53", 16), ("55", 16), ("2221", 16)),
+    *(("2720", 16), ("34", 15), ("37", 15), ("6011", 16), ("65", 16), ("36", 14), ("3528", 16), ("62", 17), ("50", 16)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenCall:
+    """The texts of a call in order, and what of it is secret, or ordinary."""
+
+    texts: tuple[tuple[Role, str], ...]
+    card: str = ""
+    numbers: tuple[str, ...] = ()
+
+
+def card_number(rng: random.Random) -> str:
+    """Return a number with a right check digit."""
+    prefix, length = rng.choice(NETWORKS)
+    body = prefix + "".join(rng.choice("0123456789") for _ in range(length - len(prefix) - 1))
+    total = 0
+    for place, digit in enumerate(reversed(body)):
+        value = int(digit) * (2 if place % 2 == 0 else 1)
+        total += value - 9 if value > 9 else value
+    return body + str(-total % 10)
+
+
+# --- one piece of a number ------------------------------------------------------------------------
+
+
+def _words(chunk: str, rng: random.Random) -> str:
+    glue = rng.choice((" ", " ", " ", ", ", "-", " uh ", ". "))
+    return glue.join(rng.choice(ZEROS) if digit == "0" else DIGITS[int(digit)] for digit in chunk)
+
+
+def _repeated(chunk: str, rng: random.Random) -> str:
+    said: list[str] = []
+    at = 0
+    while at < len(chunk):
+        run = 1
+        while at + run < len(chunk) and run < 4 and chunk[at + run] == chunk[at]:
+            run += 1
+        word = rng.choice(("zero", "oh")) if chunk[at] == "0" else DIGITS[int(chunk[at])]
+        said.append(word if run == 1 else f"{rng.choice(TIMES[run])} {word}")
+        at += run
+    return " ".join(said)
+
+
+def _pairs(chunk: str, rng: random.Random) -> str:
+    said: list[str] = []
+    for at in range(0, len(chunk), 2):
+        pair = chunk[at : at + 2]
+        if len(pair) == 1 or pair[0] == "0":
+            said.append(_words(pair, random.Random(rng.random())).replace(" uh ", " "))
+        elif pair[0] == "1":
+            said.append(TEENS[int(pair[1])])
+        else:
+            tens = TENS[int(pair[0]) - 2]
+            said.append(tens if pair[1] == "0" else f"{tens}{rng.choice('- ')}{DIGITS[int(pair[1])]}")
+    return rng.choice((" ", ", ")).join(said)
+
+
+def _thousands(chunk: str, rng: random.Random) -> str:
+    if len(chunk) != 4 or chunk[0] == "0":
+        return _words(chunk, rng)
+    said = [DIGITS[int(chunk[0])], "thousand"]
+    if chunk[1] != "0":
+        said += [DIGITS[int(chunk[1])], "hundred"]
+    rest = int(chunk[2:])
+    if rest:
+        if chunk[1] != "0" and rng.random() < 0.3:
+            said.append("and")
+        said.append(
+            DIGITS[rest]
+            if rest < 10
+            else TEENS[rest - 10]
+            if rest < 20
+            else TENS[rest // 10 - 2] + (f" {DIGITS[rest % 10]}" if rest % 10 else "")
+        )
+    return " ".join(said)
+
+
+def _sounds(chunk: str, rng: random.Random) -> str:
+    plain = rng.randrange(len(chunk))
+    return " ".join(
+        SOUNDS[digit] if at != plain and digit in SOUNDS and rng.random() < 0.5 else DIGITS[int(digit)]
+        for at, digit in enumerate(chunk)
+    )
+
+
+def _numeral(chunk: str, _rng: random.Random) -> str:
+    return chunk
+
+
+def _spaced(chunk: str, rng: random.Random) -> str:
+    return rng.choice((" ", "-", ", ")).join(chunk)
+
+
+_STYLES: Final[tuple[Callable[[str, random.Random], str], ...]] = (
+    *(_words, _words, _words, _numeral, _numeral, _numeral, _spaced, _repeated, _repeated, _pairs, _pairs),
+    *(_thousands, _sounds),
+)
+
+
+def _chunks(card: str, rng: random.Random) -> list[str]:
+    kind = rng.random()
+    if kind < 0.5:
+        sizes = [4, 6, 5] if len(card) == 15 and rng.random() < 0.7 else [4] * 5
+    elif kind < 0.6:
+        sizes = [2] * 10
+    elif kind < 0.7:
+        sizes = [len(card)]
+    else:
+        sizes = [rng.randint(1, 6) for _ in range(19)]
+    chunks: list[str] = []
+    at = 0
+    for size in sizes:
+        if at < len(card):
+            chunks.append(card[at : at + size])
+            at += size
+    return chunks
+
+
+def _cased(text: str, rng: random.Random) -> str:
+    kind = rng.random()
+    return text.upper() if kind < 0.03 else text.capitalize() if kind < 0.2 else text
+
+
+def spoken_card(rng: random.Random) -> SpokenCall:
+    """Return a call in which a card number is said, in one text or in several."""
+    card = card_number(rng)
+    if rng.random() < 0.03:
+        number = f"{int(card):,}" if rng.random() < 0.6 else card
+        return SpokenCall((("user", f"{rng.choice(OPENINGS)} {rng.choice(('', '$'))}{number}. Thanks."),), card)
+    styles = [rng.choice(_STYLES)] if rng.random() < 0.6 else list(_STYLES)
+    chunks = _chunks(card, rng)
+    several = rng.random() < 0.4
+    restarts = rng.random() < 0.06
+    texts: list[tuple[Role, str]] = []
+    said = rng.choice(OPENINGS)
+    at = 0
+    for index, chunk in enumerate(chunks):
+        if index:
+            if several and rng.random() < 0.5:
+                texts.append(("user", said))
+                said = rng.choice(("", "", "then", "uh", "okay", "and", "next is"))
+                texts += _interlude(chunks[index - 1], rng)
+            else:
+                said += f" {rng.choice(FILLERS)} " if rng.random() < 0.4 else rng.choice(PUNCTUATION)
+        if restarts and len(chunk) > 1 and rng.random() < 0.4:
+            # A piece said wrong, taken back, and said again.
+            wrong = "".join(rng.choice("0123456789") for _ in chunk)
+            said += f" {rng.choice(styles)(wrong, rng)} {rng.choice(('sorry', 'no wait', 'no, sorry', 'i mean'))} "
+        said += f" {rng.choice(styles)(chunk, rng)}" if not said.endswith(("-", "—")) else rng.choice(styles)(chunk, rng)
+        at += len(chunk)
+    texts.append(("user", f"{said} {rng.choice(CLOSINGS)}"))
+    if rng.random() < 0.1:
+        texts.append(("assistant", f"So that is {card[:4]} {card[4:8]} {card[8:12]} {card[12:]}, is that right?"))
+    return SpokenCall(tuple((role, _cased(text.strip(), rng)) for role, text in texts if text.strip()), card)
+
+
+def _interlude(last: str, rng: random.Random) -> list[tuple[Role, str]]:
+    kind = rng.random()
+    if kind < 0.3:
+        return []
+    if kind < 0.5:
+        return [("assistant", f"{last}, {rng.choice(BETWEEN)}")]
+    texts: list[tuple[Role, str]] = [("assistant", rng.choice(BETWEEN))]
+    if kind > 0.85:
+        texts.append(("user", rng.choice(ASIDES)))
+    return texts
+
+
+# --- ordinary numbers -----------------------------------------------------------------------------
+
+
+def _digits(rng: random.Random, low: int, high: int) -> str:
+    return str(rng.randint(1, 9)) + "".join(rng.choice("0123456789") for _ in range(rng.randint(low, high) - 1))
+
+
+def _under_100(number: int) -> str:
+    if number < 20:
+        return (*DIGITS, *TEENS)[number]
+    return TENS[number // 10 - 2] + (f"-{DIGITS[number % 10]}" if number % 10 else "")
+
+
+def _price(rng: random.Random) -> tuple[str, str]:
+    whole, part = rng.randint(1, 99), rng.randint(10, 99)
+    number = rng.choice(
+        (
+            f"${whole}.{part}",
+            f"${rng.randint(1000, 99999):,}",
+            f"{_under_100(whole)} dollars",
+            f"{whole} dollars and {part} cents",
+            f"{_under_100(max(whole, 2))} {_under_100(part)}",
+            f"{DIGITS[rng.randint(1, 9)]} hundred and {_under_100(part)} dollars",
+            f"{rng.randint(100, 4999)} euros",
+        )
+    )
+    return rng.choice(("that comes to {}", "I was charged {} twice", "is it {} or more", "the bill says {}")), number
+
+
+def _time(rng: random.Random) -> tuple[str, str]:
+    hour, minute = rng.randint(1, 12), rng.randint(10, 59)
+    number = rng.choice(
+        (f"{hour}:{minute}", f"{hour}:{minute} pm", f"{_under_100(hour)} {_under_100(minute)}", f"{hour} o'clock")
+    )
+    return rng.choice(("can you come at {}", "I called at {} yesterday", "the store opens at {}", "not before {}")), number
+
+
+def _order(rng: random.Random) -> tuple[str, str]:
+    digits = _digits(rng, 5, 12)
+    number = rng.choice((digits, digits, " ".join(digits), _words(digits, rng), f"{digits[:4]}-{digits[4:]}"))
+    return (
+        rng.choice(
+            (
+                "my order number is {}",
+                "it's {}",
+                "the tracking number is {}",
+                "invoice {} is wrong",
+                "order {} please",
+                "case number {}",
+                "the confirmation reads {}",
+                "it says {} on the box",
+                "my account number is {}",
+            )
+        ),
+        number,
+    )
+
+
+def _date(rng: random.Random) -> tuple[str, str]:
+    month = rng.choice("January February March April May June July August September October November December".split())
+    day, year = rng.randint(1, 28), rng.randint(2015, 2030)
+    number = rng.choice(
+        (f"{month} {day}th", f"{month} {day}, {year}", f"{rng.randint(1, 12)}/{day}/{year}", f"{year}-0{day % 9 + 1}-{day:02d}")
+        + (f"twenty {_under_100(year - 2000)}", f"the {day}th of {month}")
+    )
+    return rng.choice(("it was delivered on {}", "we moved in on {}", "can we do {}", "since {} it has been broken")), number
+
+
+def _address(rng: random.Random) -> tuple[str, str]:
+    street = rng.choice(("Oak Street", "Maple Avenue", "5th Avenue", "Mill Road", "Highway 61"))
+    number = rng.choice(
+        (
+            f"{_digits(rng, 1, 5)} {street}",
+            f"{_digits(rng, 3, 4)} {street}, apartment {rng.randint(1, 99)}",
+            f"{_digits(rng, 3, 4)} {street}, {_digits(rng, 5, 5)}",
+            f"zip code {_digits(rng, 5, 5)}",
+        )
+    )
+    return rng.choice(("I live at {}", "ship it to {}", "the address is {}", "we are on {}")), number
+
+
+def _count(rng: random.Random) -> tuple[str, str]:
+    number = rng.choice(
+        (
+            f"{rng.randint(1000, 9_999_999_999):,} units",
+            f"{_digits(rng, 7, 10)} visitors",
+            f"{rng.randint(2, 40)} boxes",
+            f"{rng.randint(2, 99)} percent",
+            f"{_under_100(rng.randint(2, 99))} minutes",
+            f"flight {_digits(rng, 2, 4)}",
+            f"room {_digits(rng, 2, 4)}",
+            f"extension {_digits(rng, 3, 5)}",
+            f"version {rng.randint(1, 9)}.{rng.randint(0, 30)}.{rng.randint(0, 9)}",
+            f"{rng.randint(2, 9)} for {rng.randint(10, 20)}",
+            f"two to {_under_100(rng.randint(3, 12))} times",
+        )
+    )
+    return rng.choice(("we have {}", "there were {} last week", "I need {}", "it is about {}", "that makes {}")), number
+
+
+_ORDINARY: Final = (_price, _time, _order, _date, _address, _count)
+_ANSWERS: Final = ("Thank you.", "Let me check.", "Anything else?", "One moment please.", "Is there more?")
+_CHAT: Final = (
+    "I think so",
+    "no that's all for now",
+    "one more thing",
+    "can I pay by card",
+    "I would like to know where it is",
+    "yes please go on to the next one",
+)
+
+
+def ordinary_call(rng: random.Random) -> SpokenCall:
+    """Return a call with nothing to redact: prices, times, orders, dates, addresses and counts."""
+    texts: list[tuple[Role, str]] = []
+    numbers: list[str] = []
+    for _ in range(rng.randint(1, 5)):
+        sentences: list[str] = []
+        for _ in range(rng.choice((1, 1, 2))):
+            frame, number = rng.choice(_ORDINARY)(rng)
+            sentences.append(frame.format(number))
+            numbers.append(number)
+        texts.append(("user", rng.choice((" and ", ". ", ", ")).join(sentences)))
+        if rng.random() < 0.6:
+            texts.append(("assistant", rng.choice(_ANSWERS)))
+        if rng.random() < 0.2:
+            texts.append(("user", rng.choice(_CHAT)))
+    return SpokenCall(tuple(texts), numbers=tuple(numbers))

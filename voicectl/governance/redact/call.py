@@ -1,0 +1,154 @@
+"""Redact the texts of one call. Remembers what was said, so that a card number in pieces is found."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from voicectl.core.events import Role
+from voicectl.core.ports import RedactedText
+from voicectl.governance.redact.numerals import numerals
+from voicectl.governance.redact.persons import Asked, Span, asked_in, find_persons
+from voicectl.governance.redact.policy import Policy
+from voicectl.governance.redact.rendering import marked, rendered
+from voicectl.governance.redact.stream import GRAM, Stream, speaks_of_cards
+
+ABOUT_CARDS_TEXTS: Final = 12
+"""Texts for which a call is about cards after one was spoken of."""
+JUST_ASKED: Final = ABOUT_CARDS_TEXTS - 2
+ASKED_TEXTS: Final = 3
+"""Texts for which a question waits for its answer."""
+MAX_TEXTS: Final = 1000
+"""Texts of a call that are remembered; older ones are settled."""
+RECENT: Final = 200
+"""Numbers, counted from the last one, among which a card number may be new."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    key: str
+    speaker: Role
+    text: str
+    persons: list[Span] = field(default_factory=list)
+    shown: RedactedText | None = None
+
+
+class RedactedCall:
+    """A CallRedactor.
+
+    What is returned at once covers, beyond six digits, any number that may go on as a card number in the next
+    text. So no text ever holds more of a card number than its first six digits, in whatever order things are
+    kept, and nothing has to be held back.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._entries: dict[str, _Entry] = {}
+        self._streams: dict[Role, Stream] = {}
+        self._revised: dict[str, RedactedText] = {}
+        self._grams: set[str] = set()
+        self._about_cards = 0
+        self._asked = Asked()
+        self._asked_for = 0
+
+    def add(self, key: str, text: str, *, speaker: Role) -> RedactedText:
+        """Return the text as it may be kept; a text that was added before under its key is replaced."""
+        known = self._entries.pop(key, None)
+        if known is not None:
+            if known.text == text and known.shown is not None:
+                self._entries[key] = known
+                return known.shown
+            self._streams[known.speaker].forget(key)
+        entry = self._entries[key] = _Entry(key, speaker, text)
+        if len(self._entries) > MAX_TEXTS:
+            del self._entries[next(iter(self._entries))]
+        touched = self._take(entry)
+        self._show(touched - {key})
+        self._revised.pop(key, None)
+        entry.shown = self._rendered(entry)
+        return entry.shown
+
+    def revised(self) -> tuple[RedactedText, ...]:
+        """Return the earlier texts that read differently by now."""
+        revised, self._revised = self._revised, {}
+        return tuple(revised.values())
+
+    def close(self) -> tuple[RedactedText, ...]:
+        """Settle what is open, and return the texts that changed."""
+        for stream in self._streams.values():
+            self._show(stream.end() | stream.without_echoes())
+        return self.revised()
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """Passages taken out of the texts, by kind, as the texts read now."""
+        total: Counter[str] = Counter()
+        for entry in self._entries.values():
+            if entry.shown is not None:
+                total.update(entry.shown.found)
+        return total
+
+    def _take(self, entry: _Entry) -> set[str]:
+        """Find what is in a new text. Returns the keys of all texts that may read differently now."""
+        text, about = entry.text, speaks_of_cards(entry.text)
+        self._about_cards = ABOUT_CARDS_TEXTS if about else max(0, self._about_cards - 1)
+        stream = self._streams.setdefault(entry.speaker, Stream())
+        numbers = numerals(text, goes_on=stream.is_open)
+        asked = asked_in(text)
+        before = self._asked if self._asked_for > 0 else Asked()
+        entry.persons = find_persons(text, numbers.atoms, asked, before, self._policy.region)
+        entry.persons = [span for span in entry.persons if self._policy.kinds.get(span.kind) != "keep"]
+        self._remember(asked)
+        if not numbers.atoms and not stream.is_open:
+            return {entry.key}
+        touched = stream.feed(entry.key, numbers, about_cards=self._about_cards > 0, asked_for=self._about_cards >= JUST_ASKED)
+        return touched | self._repeated(stream) | self._echoes(stream)
+
+    def _echoes(self, stream: Stream) -> set[str]:
+        """Cover what repeats another speaker's unfinished number, until it is finished."""
+        others = [each for each in self._streams.values() if each is not stream]
+        touched: set[str] = set()
+        for other in others:
+            grams = other.open_grams()
+            if grams:
+                touched |= stream.echo(grams)
+        if stream.open_grams():
+            return touched
+        return touched.union(*(other.without_echoes() for other in others))
+
+    def _remember(self, asked: Asked) -> None:
+        if asked == Asked():
+            self._asked_for -= 1
+        else:
+            self._asked, self._asked_for = asked, ASKED_TEXTS
+
+    def _repeated(self, stream: Stream) -> set[str]:
+        """Take out what repeats a part of a card number that is known by now."""
+        known = len(self._grams)
+        for number in {said.card for said in stream.said[-RECENT:] if said.card}:
+            self._grams.update(number[at : at + GRAM] for at in range(len(number) - GRAM + 1))
+        if not self._grams:
+            return set()
+        if len(self._grams) == known:
+            return stream.sweep(self._grams, RECENT)
+        return set().union(*(each.sweep(self._grams) for each in self._streams.values()))
+
+    def _show(self, keys: set[str]) -> None:
+        """Note the texts that read differently now."""
+        for key in keys:
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
+            fresh = self._rendered(entry)
+            if fresh != entry.shown:
+                entry.shown = self._revised[key] = fresh
+
+    def _rendered(self, entry: _Entry) -> RedactedText:
+        stream = self._streams.get(entry.speaker)
+        said = [] if stream is None else stream.of(entry.key)
+        found = marked(entry.text, said, entry.persons)
+        text = rendered(entry.text, found, self._policy)
+        counts = Counter(span.kind for span, _ in found)
+        open_ = counts.pop("digits", 0)
+        return RedactedText(entry.key, text, dict(counts), settled=open_ == 0)
+

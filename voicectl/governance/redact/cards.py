@@ -1,0 +1,230 @@
+"""Find payment card numbers among numbers that follow each other. Knows readings and check digits, not texts."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from voicectl.governance.redact.numerals import Atom
+
+MIN_DIGITS: Final = 13
+MAX_DIGITS: Final = 19
+MAX_STEPS: Final = 40_000
+"""Steps of reading for one run of numbers: some ten milliseconds."""
+MAX_STATES: Final = 400
+"""Readings that are followed at the same time from one start; people's numbers have a handful. Beyond it all that was
+said is taken for a card number."""
+MAX_PIECES: Final = 3
+CERTAIN: Final = 2
+MAX_TAKEN_BACK: Final = 8
+"""Atoms that a word of correction may take back."""
+LONG_NUMERAL: Final = 14
+"""Written digits in one piece that may hold a card number and something more."""
+
+_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_BEGINS: Final = frozenset("2345689")
+_ALL: Final = frozenset(range(13, 20))
+_FROM_16: Final = frozenset(range(16, 20))
+_NO: Final[frozenset[int]] = frozenset()
+
+
+@lru_cache(maxsize=10_000)
+def lengths(prefix: str) -> frozenset[int]:
+    """Return how many digits the card numbers of an issuer have that begin with these (four or more) digits.
+
+    The ranges are the networks' own: Visa, Mastercard, American Express, Diners Club, Discover, JCB, UnionPay,
+    Maestro, Mir, RuPay, Elo, Troy. Lengths follow ISO/IEC 7812 from 13 digits.
+    """
+    two, four = int(prefix[:2]), int(prefix[:4])
+    if prefix[0] == "4":
+        return frozenset({13, 16, 19})
+    if two in (34, 37):
+        return frozenset({15})
+    if 51 <= two <= 55 or 2221 <= four <= 2720:
+        return frozenset({16})
+    if 2200 <= four <= 2204 or 3528 <= four <= 3589 or two in (81, 82):
+        return _FROM_16
+    if two in (36, 38, 39) or 3000 <= four <= 3059 or four == 3095:
+        return _FROM_16 | {14}
+    if two in (60, 62, 64, 65):
+        return _FROM_16
+    if two in (50, 56, 57, 58, 61, 63, 66, 67, 68, 69):
+        return _ALL
+    return frozenset({16}) if four == 9792 else _NO
+
+
+def usual_length(prefix: str) -> int:
+    """Return how many digits nearly all card numbers have that begin so."""
+    return 15 if prefix[:2] in ("34", "37") else 14 if prefix[:2] in ("30", "36", "38", "39") else 16
+
+
+def find_cards(atoms: Sequence[Atom], *, anywhere: bool = False) -> list[tuple[int, int]]:
+    """Return the first and last atom of every card number in atoms that follow each other.
+
+    `anywhere` also looks for one inside a long written number, not only at its ends.
+    """
+    if sum(atom.max_digits for atom in atoms) < MIN_DIGITS:
+        return []
+    found = [
+        (index, index)
+        for index, atom in enumerate(atoms)
+        if atom.written and len(atom.digits) >= LONG_NUMERAL and _holds_card(atom.digits, anywhere)
+    ]
+    pieces = _pieces(atoms)
+    if all(atom.other is None and not atom.gap.corrected for atom in atoms):
+        candidates = _plain(atoms)
+    else:
+        candidates = _read(atoms)
+    most = len(atoms) if anywhere else MAX_PIECES
+    found += [(first, last) for first, last, usual in candidates if _fits(atoms, pieces[first : last + 1], first, usual, most)]
+    return found
+
+
+def _read(atoms: Sequence[Atom]) -> list[tuple[int, int, bool]]:
+    """Return the card numbers in every way to read the atoms: first and last one, and whether the length is usual."""
+    found: list[tuple[int, int, bool]] = []
+    steps = MAX_STEPS
+    for start in range(len(atoms)):
+        ends, used = _ends(atoms, start)
+        found += [(start, end, usual) for end, usual in ends]
+        steps -= used
+        if steps < 0:
+            # Too many ways to read it for the time there is: all of it may be a card number.
+            return [(0, len(atoms) - 1, True)]
+    return found
+
+
+def _plain(atoms: Sequence[Atom]) -> list[tuple[int, int, bool]]:
+    """Return the same where every atom has one reading."""
+    digits = "".join(atom.digits for atom in atoms)
+    starts: list[int] = []
+    ends: dict[int, int] = {}
+    at = 0
+    for index, atom in enumerate(atoms):
+        starts.append(at)
+        at += len(atom.digits)
+        ends[at] = index
+    found: list[tuple[int, int, bool]] = []
+    for index, start in enumerate(starts):
+        if len(digits) - start < MIN_DIGITS:
+            break
+        for count in lengths(digits[start : start + 4]):
+            end = ends.get(start + count)
+            if end is not None and _checks(digits[start : start + count]):
+                found.append((index, end, count == usual_length(digits[start : start + 4])))
+    return found
+
+
+def _pieces(atoms: Sequence[Atom]) -> list[int]:
+    """Return, for each atom, which piece it is in: pieces have words that mean something between them."""
+    piece = 0
+    pieces = []
+    for index, atom in enumerate(atoms):
+        piece += index > 0 and atom.gap.words > 0
+        pieces.append(piece)
+    return pieces
+
+
+def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, usual: bool, most: int) -> bool:
+    """Whether a number with a right check digit, in these pieces, is likely enough a card's.
+
+    One number in ten passes the check. So across words, a card number has the usual length, few pieces, and
+    neither begins nor ends in the middle of something else.
+    """
+    going_on = atoms[first + 1 : first + len(pieces)]
+    if atoms[first].gap.label == CERTAIN and any(atom.gap.words or atom.gap.new_text for atom in going_on):
+        # An order number is over when other words follow, or another text.
+        return False
+    if pieces[0] == pieces[-1]:
+        return True
+    after = first + len(pieces)
+    begins = first == 0 or atoms[first].gap.breaks_off
+    ends = after == len(atoms) or atoms[after].gap.breaks_off
+    return begins and ends and usual and pieces[-1] - pieces[0] < most
+
+
+def _checks(digits: str) -> bool:
+    """Whether the check digit is right (Luhn)."""
+    odd, even = digits[-1::-2], digits[-2::-2]
+    return (sum(map(int, odd)) + sum(_DOUBLED[int(digit)] for digit in even)) % 10 == 0
+
+
+_State = tuple[str, int, int, int]
+"""The first four digits, how many there are, and the two sums of Luhn: the first digit doubled, or not."""
+_EMPTY: Final[_State] = ("", 0, 0, 0)
+
+
+def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[tuple[int, bool]], int]:
+    """Return where a card number that begins with `start` may end, whether its length is usual, and the steps."""
+    first = atoms[start]
+    if first.digits[:1] not in _BEGINS and (first.other or "")[:1] not in _BEGINS:
+        return [], 0
+    states = [_EMPTY]
+    history: list[list[_State]] = []
+    ends: list[tuple[int, bool]] = []
+    steps = 0
+    for index in range(start, len(atoms)):
+        atom = atoms[index]
+        if atom.gap.corrected and index > start:
+            # What was said before "sorry" may be replaced by what follows. Or not: it may be a mere filler.
+            for earlier in history[-2 : -MAX_TAKEN_BACK - 2 : -1]:
+                states = states + earlier
+        states = _extended(states, atom)
+        steps += len(states)
+        if not states:
+            break
+        if len(states) > MAX_STATES:
+            return [*ends, (len(atoms) - 1, True)], steps
+        history.append(states)
+        cards = [state for state in states if _is_card(state)]
+        if cards:
+            ends.append((index, any(count == usual_length(prefix) for prefix, count, _, _ in cards)))
+    return ends, steps
+
+
+def _extended(states: Sequence[_State], atom: Atom) -> list[_State]:
+    """Return the states one atom later, the likelier readings first."""
+    readings = (atom.digits,) if atom.other is None else (atom.digits, atom.other)
+    longer = [_appended(state, reading) for reading in readings for state in states]
+    return list(dict.fromkeys(state for state in longer if state is not None))
+
+
+def _appended(state: _State, digits: str) -> _State | None:
+    prefix, count, doubled, plain = state
+    if count + len(digits) > MAX_DIGITS:
+        return None
+    for character in digits:
+        digit = int(character)
+        if count % 2:
+            doubled, plain = doubled + digit, plain + _DOUBLED[digit]
+        else:
+            doubled, plain = doubled + _DOUBLED[digit], plain + digit
+        count += 1
+    if len(prefix) < 4:
+        prefix = (prefix + digits)[:4]
+        if len(prefix) == 4 and not lengths(prefix):
+            return None
+    return prefix, count, doubled % 10, plain % 10
+
+
+def _is_card(state: _State) -> bool:
+    prefix, count, doubled, plain = state
+    if count < MIN_DIGITS or count not in lengths(prefix):
+        return False
+    # Luhn doubles every second digit from the right: the first one when the count is even.
+    return (doubled if count % 2 == 0 else plain) == 0
+
+
+def _holds_card(digits: str, anywhere: bool) -> bool:
+    """Whether a long written number is, begins or ends with a card number, or has one inside."""
+    if len(digits) > 2 * MAX_DIGITS:
+        # Nobody says that many digits in one piece for another reason than to hide something among them.
+        return True
+    for start in range(len(digits) - MIN_DIGITS + 1):
+        rest = len(digits) - start
+        for count in lengths(digits[start : start + 4]):
+            if count > rest or not (anywhere or start == 0 or count == rest):
+                continue
+            if _checks(digits[start : start + count]):
+                return True
+    return False
+

@@ -1,0 +1,82 @@
+"""Put markers where something was found in a text. Knows what was found where, not how."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from voicectl.governance.redact.persons import Span
+from voicectl.governance.redact.policy import Policy
+from voicectl.governance.redact.stream import Said
+
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NUMBER: Final = re.compile(r"-?\d[\d.eE+-]*")
+_UNREADABLE: Final = '{"redacted": true}'
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is a JSON document, as the arguments of functions are."""
+    if not text.lstrip()[:1] in ("{", "["):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def marked(text: str, said: Sequence[Said], persons: Iterable[Span]) -> list[tuple[Span, str]]:
+    """Return what is taken out of a text, in order and without overlaps, each with what it stands for."""
+    found: list[tuple[Span, str]] = []
+    for each in said:
+        if each.card is None and not each.covered and not each.echoed:
+            continue
+        kind = "digits" if each.card is None else "card"
+        span, number = Span(each.atom.start, each.atom.end, kind), each.card or each.atom.digits
+        if found and found[-1][0].kind == kind and _goes_on(text, found[-1][0].end, each):
+            found[-1] = Span(found[-1][0].start, span.end, kind), found[-1][1] or number
+        else:
+            found.append((span, number))
+    found += [(span, text[span.start : span.end]) for span in persons]
+    return _without_overlaps(found)
+
+
+def _goes_on(text: str, end: int, said: Said) -> bool:
+    between = text[end : said.atom.start]
+    return said.atom.gap.words == 0 and not said.atom.gap.hard and not set(between) & set('"{}[]:')
+
+
+def _without_overlaps(found: list[tuple[Span, str]]) -> list[tuple[Span, str]]:
+    found.sort(key=lambda each: (each[0].start, -each[0].end))
+    merged: list[tuple[Span, str]] = []
+    for span, value in found:
+        if merged and span.start < merged[-1][0].end:
+            last, kept = merged[-1]
+            kind = last.kind if last.kind != "digits" else span.kind
+            merged[-1] = Span(last.start, max(last.end, span.end), kind), kept
+        else:
+            merged.append((span, value))
+    return merged
+
+
+def rendered(text: str, found: Sequence[tuple[Span, str]], policy: Policy) -> str:
+    """Return the text with markers in the places of what was found; a JSON document stays one."""
+    if not found:
+        return text
+    as_json = is_json(text)
+    strings = [match.span() for match in _STRING.finditer(text)] if as_json else []
+    pieces: list[str] = []
+    at = 0
+    for span, value in found:
+        start, end, marker = span.start, span.end, policy.marker(span.kind, value)
+        if as_json and not any(first < start and end <= last - 1 for first, last in strings):
+            number = next((match for match in _NUMBER.finditer(text, at) if match.end() >= end), None)
+            if number is not None:
+                start, end = min(start, number.start()), max(end, number.end())
+            marker = json.dumps(marker)
+        if start < at:
+            continue
+        pieces += (text[at:start], marker)
+        at = end
+    result = "".join((*pieces, text[at:]))
+    return _UNREADABLE if as_json and not is_json(result) else result

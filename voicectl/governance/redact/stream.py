@@ -1,0 +1,241 @@
+"""Follow the numbers that one speaker says, across texts, until they are a card number or cannot become one."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from voicectl.governance.redact.cards import MAX_DIGITS, find_cards, lengths
+from voicectl.governance.redact.numerals import Atom, Gap, Numerals, shifted
+
+MAX_WORDS: Final = 3
+"""Words that mean something, other than fillers, between two pieces of one number."""
+MAX_WORDS_BETWEEN_TEXTS: Final = 5
+MAX_ASIDE: Final = 8
+"""Words of texts in between that hold no number."""
+MAX_WORDS_IN_ONE_GO: Final = 1
+MAX_WORDS_ABOUT_CARDS: Final = 20
+MAX_FILLERS: Final = 40
+SHOWN_DIGITS: Final = 6
+"""Digits at the beginning of a number that may be shown before it is known whether it is a card's (PCI DSS 3.4.1)."""
+ABOUT_CARDS_DIGITS: Final = 13
+"""Where cards are spoken of, numbers of so many digits are taken for a card's, whatever their check digit says:
+speech recognition gets one digit in fifty wrong, so half of all card numbers would fail the check."""
+BEGUN_DIGITS: Final = 9
+"""The same where a card was just spoken of and they begin as its number does: one that broke off is kept no more than a whole one."""
+AFTER_CARD_DIGITS: Final = 11
+"""Expiry date and code that may follow a card number."""
+MAX_ATOMS: Final = 120
+"""Numbers in a row that are looked at; a longer row in one text is taken out as a whole."""
+OVERLAP: Final = 24
+GRAM: Final = 5
+"""Digits in a row of a known card number that are taken out wherever they are said again; four are the last four."""
+ECHO: Final = 3
+"""Digits in a row of a number that is still open which are covered where another speaker repeats them."""
+CERTAIN: Final = 2
+RECENT_SAID: Final = 30
+MAX_SAID: Final = 2000
+
+_ABOUT_CARDS: Final = re.compile(
+    r"\b(?:cards?|mastercard|amex|american express|maestro|visa|long number|sixteen digits?|16 digits?)\b", re.IGNORECASE
+)
+
+
+def speaks_of_cards(text: str) -> bool:
+    """Whether a text is about payment cards."""
+    return _ABOUT_CARDS.search(text) is not None
+
+
+@dataclass(slots=True, eq=False)
+class Said:
+    """An atom as it was said in the text `key`, and what is known of it.
+
+    `card` is the whole number it belongs to. `covered` means that it may become a piece of one, `echoed`
+    that it repeats what another speaker may be saying as one.
+    """
+
+    key: str
+    atom: Atom
+    card: str | None = None
+    covered: bool = False
+    echoed: bool = False
+
+
+class Stream:
+    """The numbers of one speaker. The last run of them is open: what is said next may go on with it."""
+
+    def __init__(self) -> None:
+        self.said: list[Said] = []
+        self._by_key: dict[str, list[Said]] = {}
+        self._run: list[Said] = []
+        self._tail = Gap()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is said next may matter for what was said."""
+        return bool(self._run)
+
+    def of(self, key: str) -> list[Said]:
+        """Return what was said in one text."""
+        return self._by_key.get(key, [])
+
+    def forget(self, key: str) -> None:
+        """Drop what was said in a text, which is replaced."""
+        self._by_key.pop(key, None)
+        self.said = [said for said in self.said if said.key != key]
+        self._run = [said for said in self._run if said.key != key]
+
+    def feed(self, key: str, numbers: Numerals, *, about_cards: bool, asked_for: bool) -> set[str]:
+        """Take the numbers of the next text; `asked_for` when a card was just spoken of.
+
+        Returns the keys of the texts whose marks may have changed.
+        """
+        chained = shifted(numbers, self._tail)
+        touched = {said.key for said in self._run}
+        if len(chained.atoms) > MAX_ATOMS:
+            self._end_run()
+            for atom in chained.atoms:
+                self._add(Said(key, atom, card=""))
+            self._tail = Gap()
+            return touched | {key}
+        for atom in chained.atoms:
+            said = Said(key, atom)
+            if self._run and not _joins(atom.gap, about_cards):
+                self._judge(about_cards, asked_for=asked_for)
+                self._end_run()
+            self._run.append(said)
+            self._add(said)
+        self._tail = chained.tail
+        if chained.atoms or about_cards:
+            self._judge(about_cards, asked_for=asked_for)
+        for said in self._run[:-OVERLAP]:
+            # So long ago that no card number reaches from there to what comes next.
+            said.covered = False
+        del self._run[:-OVERLAP]
+        if self._run and not _joins(replace(self._tail, new_text=True), about_cards):
+            self._end_run()
+        return touched | {key}
+
+    def end(self) -> set[str]:
+        """Nothing more is said. Returns the keys of the texts whose marks may have changed."""
+        touched = {said.key for said in self._run}
+        self._end_run()
+        return touched
+
+    def open_grams(self) -> set[str]:
+        """Return the digits in a row of the number that is still open, if it is long enough to be covered."""
+        digits = "".join(said.atom.digits for said in self._run)
+        if not any(said.covered or said.card is not None for said in self._run):
+            return set()
+        return {digits[at : at + ECHO] for at in range(len(digits) - ECHO + 1)}
+
+    def echo(self, grams: set[str]) -> set[str]:
+        """Cover what repeats what another speaker has not finished saying. Returns the keys of the texts it changed."""
+        places = [said for said in self.said[-RECENT_SAID:] for _ in said.atom.digits]
+        digits = "".join(said.atom.digits for said in self.said[-RECENT_SAID:])
+        touched: set[str] = set()
+        for start in range(len(digits) - ECHO + 1):
+            if digits[start : start + ECHO] in grams:
+                for said in places[start : start + ECHO]:
+                    said.echoed = True
+                    touched.add(said.key)
+        return touched
+
+    def without_echoes(self) -> set[str]:
+        """Uncover what repeated another speaker. Returns the keys of the texts that it changed."""
+        touched = {said.key for said in self.said if said.echoed}
+        for said in self.said:
+            said.echoed = False
+        return touched
+
+    def sweep(self, grams: set[str], last: int = MAX_SAID) -> set[str]:
+        """Mark what repeats a part of a known card number. Returns the keys of the texts that it changed."""
+        recent = self.said[-last:]
+        places = [said for said in recent for _ in said.atom.digits]
+        digits = "".join(said.atom.digits for said in recent)
+        touched: set[str] = set()
+        for start in range(len(digits) - GRAM + 1):
+            if digits[start : start + GRAM] in grams:
+                for said in places[start : start + GRAM]:
+                    if said.card is None:
+                        said.card = ""
+                        touched.add(said.key)
+        return touched
+
+    def _add(self, said: Said) -> None:
+        self.said.append(said)
+        self._by_key.setdefault(said.key, []).append(said)
+        if len(self.said) > MAX_SAID:
+            for key in {old.key for old in self.said[: MAX_SAID // 2]} - {said.key}:
+                self._by_key.pop(key, None)
+            del self.said[: MAX_SAID // 2]
+
+    def _end_run(self) -> None:
+        for said in self._run:
+            said.covered = False
+        self._run = []
+
+    def _judge(self, about_cards: bool, *, asked_for: bool) -> None:
+        """Mark what belongs to a card, and cover what may yet."""
+        run = self._run
+        atoms = [said.atom for said in run]
+        for first, last in find_cards(atoms, anywhere=about_cards):
+            number = "".join(atom.digits for atom in atoms[first : last + 1])
+            for said in run[first : last + 1]:
+                said.card = said.card or number
+            _mark_after(run[last + 1 :])
+        if about_cards:
+            for segment in _segments(run):
+                number = "".join(said.atom.digits for said in segment)
+                begun = asked_for and len(number) >= BEGUN_DIGITS and lengths(number[:4])
+                if len(number) >= ABOUT_CARDS_DIGITS or begun:
+                    for said in segment:
+                        said.card = said.card or number
+        _cover(run, about_cards)
+
+
+def _joins(gap: Gap, about_cards: bool) -> bool:
+    """Whether a number may go on behind a gap."""
+    if gap.hard:
+        return False
+    words = MAX_WORDS_BETWEEN_TEXTS if gap.new_text else MAX_WORDS
+    aside = MAX_ASIDE
+    if about_cards:
+        words = aside = MAX_WORDS_ABOUT_CARDS
+    return gap.words <= words and gap.aside <= aside and gap.fillers <= MAX_FILLERS
+
+
+def _mark_after(rest: Sequence[Said]) -> None:
+    """Mark the digits behind a card number: its expiry date and its code, which may never be kept."""
+    count = 0
+    for said in rest:
+        count += said.atom.max_digits
+        if said.atom.gap.words or count > AFTER_CARD_DIGITS:
+            break
+        said.card = said.card or ""
+
+
+def _segments(run: Sequence[Said]) -> list[list[Said]]:
+    """Return the parts of a run that are said in one go and not named as another kind of number."""
+    segments: list[list[Said]] = []
+    for said in run:
+        if not segments or said.atom.gap.hard or said.atom.gap.words > MAX_WORDS_IN_ONE_GO:
+            segments.append([])
+        segments[-1].append(said)
+    return [segment for segment in segments if not segment[0].atom.gap.label]
+
+
+def _cover(run: Sequence[Said], about_cards: bool) -> None:
+    """Cover all but the first digits of what may be the beginning of a card number."""
+    left = sum(said.atom.min_digits for said in run)
+    count: int | None = None
+    named = bool(run) and run[0].atom.gap.label == CERTAIN and not about_cards
+    for said in run:
+        atom = said.atom
+        may_begin = about_cards or atom.digits[:1] in ("2", "3", "4", "5", "6", "8", "9") or atom.other is not None
+        if count is None and may_begin and left < MAX_DIGITS and not named:
+            count = 0
+        left -= atom.min_digits
+        if count is not None:
+            count += atom.max_digits
+        said.covered = count is not None and count > SHOWN_DIGITS and said.card is None
