@@ -12,7 +12,9 @@ from voicectl.core import events as ev
 from voicectl.core.audio import duration_s, float_to_pcm16
 from voicectl.core.checkpoint import ConversationState
 from voicectl.core.errors import RequestRejected
+from voicectl.core.ports import Purpose
 from voicectl.core.profile import Profile
+from voicectl.core.records import Tier
 from voicectl.core.sections.access import Access
 from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.core.sections.server import Server, Timeouts
@@ -71,6 +73,7 @@ class ScriptedConversation:
     owner: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     state: ConversationState | None = None
+    purpose: Purpose | None = None
     actions: list[ev.CallerAction] = field(default_factory=list)
     items: dict[str, ev.Item] = field(default_factory=dict)
     started: bool = False
@@ -222,6 +225,7 @@ class ScriptedGateway:
     is_full: bool = False
     conversations: list[ScriptedConversation] = field(default_factory=list)
     checkpoints: dict[str, ConversationState] = field(default_factory=dict)
+    tiers: dict[str, Tier | None] = field(default_factory=dict)
     profile: Profile = field(default_factory=lambda: scripted_profile())
     transcriber: FakeTranscriber = field(default_factory=lambda: FakeTranscriber(["what is the time"]))
     language_model: FakeLanguageModel = field(default_factory=FakeLanguageModel)
@@ -238,11 +242,14 @@ class ScriptedGateway:
         owner: str | None = None,
         attributes: Mapping[str, str] | None = None,
         state: ConversationState | None = None,
+        purpose: Purpose | None = None,
     ) -> ScriptedConversation:
         if self.is_full:
             raise RequestRejected("no room")
         items = {item.item_id: item for item in state.items} if state is not None else {}
-        conversation = ScriptedConversation(session_id, self.script, owner, attributes or {}, state, items=items)
+        conversation = ScriptedConversation(
+            session_id, self.script, owner, attributes or {}, state, items=items, purpose=purpose
+        )
         self.conversations.append(conversation)
         return conversation
 
@@ -255,6 +262,9 @@ class ScriptedGateway:
 
     def ready(self) -> bool:
         return self.is_ready
+
+    def tier_of(self, use_case: str) -> Tier | None:
+        return self.tiers.get(use_case, "low")
 
     def resuming(self) -> bool:
         return self.is_ready or self.is_loading

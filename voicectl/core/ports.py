@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from voicectl.core.audio import Samples
 from voicectl.core.checkpoint import ConversationState
 from voicectl.core.events import CallEvent, Role, TokenUsage, Tool, ToolCall, ToolChoice
+from voicectl.core.records import Tier
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -257,6 +258,22 @@ class AuditTrail(Protocol):
         ...
 
 
+class Rollout(Protocol):
+    """Knows how far each use case was promoted."""
+
+    def tier_of(self, use_case: str) -> Tier | None:
+        """Return the risk tier in which a use case is served; None while it gets no traffic. Never waits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a call is for: its use case, and the risk tier in which that is served."""
+
+    use_case: str
+    tier: Tier
+
+
 @dataclass(frozen=True, slots=True)
 class CallIdentity:
     """Which call it is. `owner` names the client's key; `attributes` is what the client said about the call."""
@@ -266,6 +283,7 @@ class CallIdentity:
     started_at: float
     resumed: bool
     attributes: Mapping[str, str]
+    purpose: Purpose | None = None
 
 
 class CallObserver(Protocol):

@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from voicectl.core.sections.access import Access, Tls
 from voicectl.core.sections.checkpoints import Checkpoints
 from voicectl.core.sections.engine import LlmSettings, SttSettings, TtsSettings
+from voicectl.core.sections.governance import Governance
 from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.core.sections.integrations import Integrations
 from voicectl.core.sections.media import BargeIn, Endpointing, Playout, VadSettings
@@ -41,6 +42,7 @@ class Profile(Section):
     webhooks: Webhooks = Field(default=Webhooks(), description="Events for other systems.")
     telemetry: Telemetry = Field(default=Telemetry(), description="Metrics and traces.")
     integrations: Integrations = Field(default=Integrations(), description="Functions and context over HTTP.")
+    governance: Governance = Field(default=Governance(), description="Call records.")
 
     @model_validator(mode="after")
     def _every_stage_is_placed_once(self) -> "Profile":

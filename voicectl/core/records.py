@@ -16,7 +16,11 @@ ReferenceKind = Literal["probe", "human"]
 
 @dataclass(frozen=True, slots=True)
 class GovernanceEvent:
-    """One thing that happened in a call, as it is appended. `body` is JSON, already redacted."""
+    """One thing that happened in a call, as it is appended. `body` is JSON, already redacted.
+
+    Of one call, `sequence` counts from 0 without gaps. Where a call is taken up again it goes on behind a
+    leap, with an event of kind "call_resumed".
+    """
 
     call_id: str
     sequence: int
@@ -54,7 +58,11 @@ class TurnRow:
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One call, folded from its events, imports and scores."""
+    """One call, folded from its events, imports and scores.
+
+    `incomplete` calls miss events that could not be kept. `texts_pruned_at` is when retention took the words
+    of the call away: from then on it can no longer be scored.
+    """
 
     call_id: str
     use_case: str
@@ -114,6 +122,9 @@ class CallRow:
     csat: float | None = None
     cost: float | None = None
     deflected: bool | None = None
+    incomplete: bool = False
+    last_event_at: float | None = None
+    texts_pruned_at: float | None = None
 
 
 def contained(call: CallRow) -> bool | None:

@@ -9,7 +9,7 @@ from socket import socket
 from typing import Any
 
 from voicectl.core.clock import MonotonicClock
-from voicectl.core.ports import CallObserver
+from voicectl.core.ports import CallObserver, Rollout
 from voicectl.core.profile import Profile
 from voicectl.engine.engine import Engine
 from voicectl.media.vad import VoiceActivityDetector
@@ -28,12 +28,14 @@ from voicectl.service.operations.metric_sources import (
     tell_admission,
     tell_checkpoints,
     tell_measures,
+    tell_recording,
     tell_traces,
     tell_webhooks,
 )
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.operations.notify import Notifier
 from voicectl.service.operations.tracing import open_tracing
+from voicectl.service.recording.recorder import Recorder
 from voicectl.service.webhooks.dispatcher import WebhookDispatcher
 from voicectl.service.webhooks.observer import WebhookObserver
 
@@ -45,7 +47,7 @@ Run = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 class Surroundings:
     """What stands around the engine: the port, who may enter, what is kept and told, who hears that one can call.
 
-    The keeper and the webhooks are not open yet. `on_ready` gets the base URL.
+    The keeper, the webhooks and the recorder are not open yet. `on_ready` gets the base URL.
     """
 
     listener: socket
@@ -53,6 +55,8 @@ class Surroundings:
     tls: TlsFiles | None
     keeper: CheckpointKeeper | None
     webhooks: WebhookDispatcher | None
+    recorder: Recorder | None
+    rollout: Rollout
     metrics: Metrics
     notifier: Notifier
     on_ready: Callable[[str], None]
@@ -78,7 +82,16 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
         profile.server.max_sessions, max_waiting=overload.waiting_sessions, waiting_s=overload.waiting_s
     )
     tell_admission(metrics, admission)
-    opener = CallOpener(profile, engine, vad, clock, admission=admission, services=services, keeper=around.keeper)
+    opener = CallOpener(
+        profile,
+        engine,
+        vad,
+        clock,
+        admission=admission,
+        rollout=around.rollout,
+        services=services,
+        keeper=around.keeper,
+    )
     watch = OverloadWatch(profile, opener.load, opener.take_stance)
     tell_measures(metrics, lambda: watch.stance.measures)
     secure = around.tls is not None
@@ -123,6 +136,10 @@ async def _services(profile: Profile, stack: AsyncExitStack, around: Surrounding
         await stack.enter_async_context(webhooks)
         observers.append(WebhookObserver(webhooks.offer))
         tell_webhooks(metrics, webhooks.health)
+    if around.recorder is not None:
+        await stack.enter_async_context(around.recorder)
+        observers.append(around.recorder.observer)
+        tell_recording(metrics, around.recorder.health)
     return CallServices(
         checkpoints=keeper,
         tools=systems.tools,

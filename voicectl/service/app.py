@@ -18,6 +18,7 @@ from voicectl.service.checkpoints.open import checkpoint_keeper
 from voicectl.service.http.listener import bind
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.operations.notify import Notifier
+from voicectl.service.recording.open import EverythingLow, call_recorder
 from voicectl.service.webhooks.open import webhook_dispatcher
 from voicectl.weights.store import Store
 
@@ -44,6 +45,8 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
     tls = TlsFiles.of(profile.tls, profile.access.reload_s)
     keeper = checkpoint_keeper(profile.checkpoints)
     webhooks = webhook_dispatcher(profile.webhooks)
+    rollout = EverythingLow()
+    recorder = call_recorder(profile, redactor=None, rollout=rollout)
     metrics = Metrics(profile)
     notifier = Notifier(
         os.environ,
@@ -63,7 +66,9 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         run(notifier.run(lambda: _can_heal(engine)))
         run(metrics.run())
         metrics.watch_engine(engine.health)
-        around = Surroundings(listener, access, tls, keeper, webhooks, metrics, notifier, on_ready, run)
+        around = Surroundings(
+            listener, access, tls, keeper, webhooks, recorder, rollout, metrics, notifier, on_ready, run
+        )
         await answer_calls(profile, engine, roots["vad"], around)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from voicectl.core.checkpoint import ConversationState
-from voicectl.core.ports import LanguageModel, Synthesizer, Transcriber
+from voicectl.core.ports import LanguageModel, Purpose, Synthesizer, Transcriber
 from voicectl.core.profile import Profile
+from voicectl.core.records import Tier
 from voicectl.media.transports.realtime.connection import Conversation
 
 
@@ -44,6 +45,7 @@ class Gateway(Protocol):
         owner: str | None,
         attributes: Mapping[str, str],
         state: ConversationState | None,
+        purpose: Purpose,
     ) -> Conversation:
         """Return a call that is ready to run; with `state` it goes on where that was saved.
 
@@ -62,6 +64,10 @@ class Gateway(Protocol):
 
     def ready(self) -> bool:
         """Return whether calls can be served now."""
+        ...
+
+    def tier_of(self, use_case: str) -> Tier | None:
+        """Return the risk tier in which a use case is served; None while it gets no traffic."""
         ...
 
     def resuming(self) -> bool:

@@ -1,4 +1,7 @@
-"""The tables of governance, for SQLite and PostgreSQL. Alembic's migrations must arrive at exactly these."""
+"""The tables of governance, for SQLite and PostgreSQL. Alembic's migrations must arrive at exactly these.
+
+Float is double precision on both: an instant keeps its microseconds.
+"""
 
 from sqlalchemy import (
     JSON,
@@ -87,6 +90,10 @@ calls = Table(
     Column("csat", Float),
     Column("cost", Float),
     Column("deflected", Boolean),
+    Column("incomplete", Boolean, nullable=False, default=False),
+    Column("last_event_at", Float),
+    Column("texts_pruned_at", Float),
+    Index("ix_calls_started_at", "started_at"),
     Index("ix_calls_use_case_started_at", "use_case", "started_at"),
     Index("ix_calls_caller_key_started_at", "caller_key", "started_at"),
     Index("ix_calls_score_state_ended_at", "score_state", "ended_at"),
@@ -122,7 +129,7 @@ events = Table(
     "events",
     metadata,
     Column("call_id", String(64), primary_key=True),
-    Column("sequence", Integer, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
     Column("at", Float, nullable=False),
     Column("kind", String(64), nullable=False),
     Column("body", JSON, nullable=False),
@@ -140,6 +147,7 @@ scores = Table(
     Column("source", String(8), nullable=False),  # rule, judge or human
     Column("judge_digest", String(64)),
     Column("rubric_version", String(32)),
+    Column("reviewer", String(64)),  # who, where source is human
     Column("at", Float, nullable=False),
     Index("ix_scores_call_id_name", "call_id", "name"),
 )

@@ -16,7 +16,7 @@ from voicectl.core import events as ev
 from voicectl.core.checkpoint import ConversationState
 from voicectl.core.clock import Clock
 from voicectl.core.measures import Measures
-from voicectl.core.ports import CallIdentity
+from voicectl.core.ports import CallIdentity, Purpose
 from voicectl.core.profile import Profile
 from voicectl.media import endpointing
 from voicectl.media.endpointing import Decision, Evidence
@@ -52,6 +52,7 @@ class Call:
         owner: str | None = None,
         attributes: Mapping[str, str] | None = None,
         resumed: ConversationState | None = None,
+        purpose: Purpose | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """`resumed` is what was kept of the conversation that goes on; `wall_clock` counts since the epoch."""
@@ -63,7 +64,9 @@ class Call:
         self._observers = Observers(self._services.observers)
         self._resumed = resumed
         self._started_at = clock.now()
-        self.identity = CallIdentity(session_id, owner, wall_clock(), resumed is not None, dict(attributes or {}))
+        self.identity = CallIdentity(
+            session_id, owner, wall_clock(), resumed is not None, dict(attributes or {}), purpose
+        )
         tools = () if self._services.tools is None else self._services.tools.tools
         self._session = Session(profile, lambda kind: f"{kind}_{secrets.token_hex(8)}", gateway_tools=tools)
         on_sent = self._services.on_frame_sent

@@ -6,8 +6,9 @@ from weakref import WeakSet
 
 from voicectl.core.checkpoint import ConversationState
 from voicectl.core.clock import Clock
-from voicectl.core.ports import LanguageModel, Synthesizer, Transcriber
+from voicectl.core.ports import LanguageModel, Purpose, Rollout, Synthesizer, Transcriber
 from voicectl.core.profile import Profile
+from voicectl.core.records import Tier
 from voicectl.engine.engine import Engine
 from voicectl.media.endpointing import Endpointer
 from voicectl.media.listening import Listener
@@ -29,6 +30,7 @@ class CallOpener:
         clock: Clock,
         *,
         admission: Admission,
+        rollout: Rollout,
         services: CallServices | None = None,
         keeper: CheckpointKeeper | None = None,
     ) -> None:
@@ -37,6 +39,7 @@ class CallOpener:
         self._vad = vad
         self._clock = clock
         self._admission = admission
+        self._rollout = rollout
         self._services = services or CallServices()
         self._keeper = keeper
         self._calls: WeakSet[Call] = WeakSet()
@@ -68,6 +71,10 @@ class CallOpener:
         """Text to speech."""
         return self._engine.synthesizer
 
+    def tier_of(self, use_case: str) -> Tier | None:
+        """Return the risk tier in which a use case is served; None while it gets no traffic."""
+        return self._rollout.tier_of(use_case)
+
     def open(self) -> None:
         """Let new calls in: the models are loaded."""
         self._loaded = True
@@ -91,6 +98,7 @@ class CallOpener:
         owner: str | None,
         attributes: Mapping[str, str],
         state: ConversationState | None,
+        purpose: Purpose,
     ) -> Call:
         """Return a call; with `state` it goes on where that was saved."""
         profile = self._profile
@@ -106,6 +114,7 @@ class CallOpener:
             owner=owner,
             attributes=attributes,
             resumed=state,
+            purpose=purpose,
         )
         self._calls.add(call)
         if self._stance.measures.level:

@@ -43,6 +43,11 @@ def invalid(code: str, message: str, *, param: str | None = None) -> Problem:
     return Problem(400, "invalid_request_error", code, message, param=param)
 
 
+def forbidden(code: str, message: str, *, param: str | None = None) -> Problem:
+    """Return that this may not be done, whoever asks."""
+    return Problem(403, "permission_error", code, message, param=param)
+
+
 def not_found(code: str, message: str, *, param: str | None = None) -> Problem:
     """Return that there is nothing of that name for this client."""
     return Problem(404, "invalid_request_error", code, message, param=param)

@@ -15,6 +15,7 @@ from voicectl.core.checkpoint import ConversationState
 from voicectl.core.clock import Clock
 from voicectl.core.errors import RequestRejected
 from voicectl.core.events import CallerAction, CallerLeft, CallEvent
+from voicectl.core.ports import Purpose
 from voicectl.core.profile import Profile
 from voicectl.media.transports.realtime.connection import (
     INTERNAL_ERROR,
@@ -31,9 +32,11 @@ from voicectl.service.access.control import AccessControl, Principal
 from voicectl.service.access.middleware import PRINCIPAL
 from voicectl.service.gateway import Gateway
 from voicectl.service.http.attributes import attributes_of
-from voicectl.service.http.problem import Problem, not_found, problem_response, unavailable
+from voicectl.service.http.problem import Problem, forbidden, not_found, problem_response, unavailable
 from voicectl.service.http.seated_socket import SeatedSocket
 from voicectl.service.http.seats import POLICY_VIOLATION, TAKEN_OVER, Seat, SeatEnding, Seats
+from voicectl.service.http.use_case import PARAMETER as USE_CASE_PARAMETER
+from voicectl.service.http.use_case import use_case_of
 from voicectl.service.load.admission import Admission, SessionRefused
 
 log = structlog.get_logger(__name__)
@@ -76,6 +79,7 @@ class RealtimeEndpoint:
         self._max_message_bytes = server.max_message_bytes
         self._hangup_s = server.hangup_s
         self._defaults = session_defaults(profile)
+        self._default_use_case = profile.governance.use_case
         self._limits = ConnectionLimits(
             queue_depth=server.queue_depth,
             stall_s=server.stall_s,
@@ -97,6 +101,7 @@ class RealtimeEndpoint:
         """Hold a place and a call for a client, as long as it is connected. Raises Problem."""
         principal: Principal = websocket.scope["state"][PRINCIPAL]
         attributes = attributes_of(websocket.query_params.multi_items())
+        purpose = self._purpose(websocket.query_params.get(USE_CASE_PARAMETER))
         wanted = websocket.query_params.get(SESSION_PARAMETER)
         if not (self._gateway.ready() if wanted is None else self._gateway.resuming()):
             raise unavailable("the engine is not ready: see /readyz", RETRY_S)
@@ -109,7 +114,7 @@ class RealtimeEndpoint:
                 except SessionRefused as refusal:
                     raise unavailable(refusal.message, refusal.retry_after_s) from refusal
                 try:
-                    yield Opened(seat, self._call(seat, attributes, state), state)
+                    yield Opened(seat, self._call(seat, attributes, state, purpose), state)
                 finally:
                     self._admission.release(seat.session_id)
         finally:
@@ -140,10 +145,20 @@ class RealtimeEndpoint:
             raise _unknown_session(seat.session_id)
         return state
 
-    def _call(self, seat: Seat, attributes: Mapping[str, str], state: ConversationState | None) -> Conversation:
+    def _purpose(self, named: str | None) -> Purpose:
+        """Return what a call is for. Raises Problem for a use case that may not be served."""
+        use_case = use_case_of(named, self._default_use_case)
+        tier = self._gateway.tier_of(use_case)
+        if tier is None:
+            raise forbidden("use_case_not_promoted", f"the use case {use_case} gets no traffic yet")
+        return Purpose(use_case, tier)
+
+    def _call(
+        self, seat: Seat, attributes: Mapping[str, str], state: ConversationState | None, purpose: Purpose
+    ) -> Conversation:
         try:
             return self._gateway.open_conversation(
-                seat.session_id, owner=seat.owner, attributes=attributes, state=state
+                seat.session_id, owner=seat.owner, attributes=attributes, state=state, purpose=purpose
             )
         except RequestRejected as rejection:
             raise unavailable(rejection.message, RETRY_S) from rejection

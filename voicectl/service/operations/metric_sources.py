@@ -8,9 +8,12 @@ from voicectl.service.checkpoints.keeper import CheckpointHealth
 from voicectl.service.load.admission import Admission, Door
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.operations.tracing import TraceCounts
+from voicectl.service.recording.recorder import RecordingHealth
+from voicectl.service.recording.writer import RecordingState
 from voicectl.service.webhooks.dispatcher import WebhookHealth
 
 DOORS: Final[tuple[str, ...]] = get_args(Door)
+RECORDING_STATES: Final[tuple[str, ...]] = get_args(RecordingState)
 
 
 def tell_admission(metrics: Metrics, admission: Admission) -> None:
@@ -75,6 +78,26 @@ def tell_webhooks(metrics: Metrics, health: Callable[[], WebhookHealth]) -> None
     )
 
 
+def tell_recording(metrics: Metrics, health: Callable[[], RecordingHealth]) -> None:
+    """Tell how well calls are recorded."""
+    metrics.watch_gauge(
+        "voicectl_call_records_state",
+        "1 for what becomes of call events: the database takes them, they are spilled, some are lost.",
+        lambda: {state: float(state == health().state) for state in RECORDING_STATES},
+        ("state",),
+    )
+    metrics.watch_gauge("voicectl_call_events_queued", "Call events not written yet.", lambda: health().num_queued)
+    metrics.watch_gauge(
+        "voicectl_call_events_spilled_bytes", "Call events that wait for the database.", lambda: health().spilled_bytes
+    )
+    metrics.watch_counter(
+        "voicectl_call_events",
+        "Call events by what became of them.",
+        lambda: _of_records(health()),
+        ("outcome",),
+    )
+
+
 def tell_traces(metrics: Metrics, counts: Callable[[], TraceCounts]) -> None:
     """Tell what became of spans."""
     metrics.watch_gauge("voicectl_trace_spans_waiting", "Spans that wait.", lambda: counts().num_waiting)
@@ -84,6 +107,17 @@ def tell_traces(metrics: Metrics, counts: Callable[[], TraceCounts]) -> None:
         lambda: {"exported": counts().num_exported, "lost": counts().num_lost},
         ("outcome",),
     )
+
+
+def _of_records(health: RecordingHealth) -> dict[str, float]:
+    counts = health.counts
+    return {
+        "stored": counts.num_stored,
+        "spilled": counts.num_spilled,
+        "replayed": counts.num_replayed,
+        "lost": counts.num_lost,
+        "refused": counts.num_refused,
+    }
 
 
 def _of_checkpoints(health: CheckpointHealth) -> dict[str, float]:

@@ -1,0 +1,172 @@
+"""Reads and writes events, calls and turns. Runs in the transaction of its caller."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from voicectl.core.records import CallRow, GovernanceEvent, Tier, TurnRow, contained
+from voicectl.governance.recording.fold import recorded
+from voicectl.governance.store.tables import calls, events, turns
+
+CALL_FIELDS: Final = tuple(field.name for field in fields(CallRow))
+TURN_FIELDS: Final = tuple(field.name for field in fields(TurnRow))
+BATCH: Final = 1000
+
+Outcome = Literal["contained", "resolved", "escalated", "transferred", "abandoned", "failed", "open", "incomplete"]
+_OUTCOMES: Final[Mapping[Outcome, ColumnElement[bool]]] = {
+    "contained": and_(
+        calls.c.answered_at.is_not(None),
+        calls.c.resolved.is_(True),
+        calls.c.transfer_attempted.is_(False),
+        calls.c.abandoned.is_(False),
+    ),
+    "resolved": calls.c.resolved.is_(True),
+    "escalated": calls.c.escalated.is_(True),
+    "transferred": calls.c.transfer_attempted.is_(True),
+    "abandoned": calls.c.abandoned.is_(True),
+    "failed": calls.c.end_reason.in_(("failed", "lost")),
+    "open": calls.c.ended_at.is_(None),
+    "incomplete": calls.c.incomplete.is_(True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls are wanted; None is any. `since` is included, `until` is not: seconds since the epoch."""
+
+    since: float | None = None
+    until: float | None = None
+    use_case: str | None = None
+    tier: Tier | None = None
+    outcome: Outcome | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield what a row must fulfil."""
+        if self.since is not None:
+            yield calls.c.started_at >= self.since
+        if self.until is not None:
+            yield calls.c.started_at < self.until
+        if self.use_case is not None:
+            yield calls.c.use_case == self.use_case
+        if self.tier is not None:
+            yield calls.c.tier == self.tier
+        if self.outcome is not None:
+            yield _OUTCOMES[self.outcome]
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+def append_events(connection: Connection, fresh: Sequence[GovernanceEvent]) -> None:
+    """Append events; those that are there already stay as they are."""
+    rows = [
+        {"call_id": event.call_id, "sequence": event.sequence, "at": event.at, "kind": event.kind, "body": event.body}
+        for event in fresh
+    ]
+    if rows:
+        connection.execute(insert_into(connection, events).on_conflict_do_nothing(), rows)
+
+
+def save_call(connection: Connection, row: CallRow) -> None:
+    """Write what the fold decides of a call; what imports and scores wrote stays."""
+    _upsert(connection, calls, [{"call_id": row.call_id, **recorded(row)}], ("call_id",))
+
+
+def save_turns(connection: Connection, rows: Iterable[TurnRow]) -> None:
+    """Write what the fold decides of turns; error counts of transcripts stay."""
+    values = [{"call_id": row.call_id, "turn": row.turn, **recorded(row)} for row in rows]
+    _upsert(connection, turns, values, ("call_id", "turn"))
+
+
+def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that knows ON CONFLICT, which both databases have and write alike."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> None:
+    if not rows:
+        return
+    insert = insert_into(connection, table)
+    changed = {name: insert.excluded[name] for name in rows[0] if name not in key}
+    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), rows)
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def events_of(connection: Connection, call_id: str) -> list[GovernanceEvent]:
+    """Return the events of a call, in order."""
+    found = select(events).where(events.c.call_id == call_id).order_by(events.c.sequence)
+    return [GovernanceEvent(row.call_id, row.sequence, row.at, row.kind, row.body) for row in connection.execute(found)]
+
+
+def call_of(connection: Connection, call_id: str) -> CallRow | None:
+    """Return a call, None if there is none of that id."""
+    row = connection.execute(select(calls).where(calls.c.call_id == call_id)).one_or_none()
+    return None if row is None else call_row(row)
+
+
+def turns_of(connection: Connection, call_id: str) -> list[TurnRow]:
+    """Return the turns of a call, in order."""
+    found = select(turns).where(turns.c.call_id == call_id).order_by(turns.c.turn)
+    return [turn_row(row) for row in connection.execute(found)]
+
+
+def newest_calls(connection: Connection, wanted: CallFilter, limit: int) -> list[CallRow]:
+    """Return the latest calls, newest first."""
+    found = select(calls).where(*wanted.conditions()).order_by(calls.c.started_at.desc(), calls.c.call_id).limit(limit)
+    return [call_row(row) for row in connection.execute(found)]
+
+
+def count_calls(connection: Connection, wanted: CallFilter) -> int:
+    """Return how many calls there are of a kind."""
+    return connection.execute(select(func.count()).select_from(calls).where(*wanted.conditions())).scalar_one()
+
+
+def each_call(connection: Connection, wanted: CallFilter, *, batch: int = BATCH) -> Iterator[list[CallRow]]:
+    """Yield calls in batches, oldest first, holding one batch in memory."""
+    after: tuple[float, str] | None = None
+    while True:
+        found: Select[Any] = select(calls).where(*wanted.conditions())
+        if after is not None:
+            started_at, call_id = after
+            # By place, not by number: calls that come in meanwhile shift nothing.
+            found = found.where(
+                calls.c.started_at >= started_at,
+                or_(calls.c.started_at > started_at, calls.c.call_id > call_id),
+            )
+        rows = connection.execute(found.order_by(calls.c.started_at, calls.c.call_id).limit(batch)).all()
+        if not rows:
+            return
+        yield [call_row(row) for row in rows]
+        after = (rows[-1].started_at, rows[-1].call_id)
+
+
+def known_calls(connection: Connection, ids: Iterable[str]) -> set[str]:
+    """Return those of the ids that are calls."""
+    wanted = list(dict.fromkeys(ids))
+    known: set[str] = set()
+    for start in range(0, len(wanted), BATCH):
+        found = select(calls.c.call_id).where(calls.c.call_id.in_(wanted[start : start + BATCH]))
+        known.update(connection.execute(found).scalars())
+    return known
+
+
+def call_row(row: Row[Any]) -> CallRow:
+    """Return a row of the table `calls` as a record."""
+    values = row._mapping
+    return CallRow(**{name: values[name] for name in CALL_FIELDS})
+
+
+def turn_row(row: Row[Any]) -> TurnRow:
+    """Return a row of the table `turns` as a record."""
+    values = row._mapping
+    return TurnRow(**{name: values[name] for name in TURN_FIELDS})
+
+
+def call_document(call: CallRow) -> dict[str, Any]:
+    """Return a call as people and programs are shown it: its columns, and whether it was contained."""
+    return {**asdict(call), "contained": contained(call)}

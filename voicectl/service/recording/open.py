@@ -1,0 +1,61 @@
+"""Make the recorder that a profile asks for."""
+
+from pathlib import Path
+from typing import Final
+
+from voicectl.core.lockfile import read_lock
+from voicectl.core.paths import store_path
+from voicectl.core.ports import Purpose, Redactor, Rollout
+from voicectl.core.profile import Profile
+from voicectl.core.records import Tier
+from voicectl.governance.store.location import location_of
+from voicectl.governance.store.store import open_store
+from voicectl.service.recording.digests import config_digest, model_digest
+from voicectl.service.recording.hashkey import caller_hash_key
+from voicectl.service.recording.recorder import Recorder
+from voicectl.service.recording.scribe import Scribe, Surroundings, caller_hash, digest
+from voicectl.service.recording.spill import Spill
+from voicectl.service.recording.writer import Writer
+
+DEFAULT_SPILL: Final = "records/spill"
+
+
+class EverythingLow:
+    """A Rollout where nothing was promoted yet: every use case is served in the lowest tier."""
+
+    def tier_of(self, _use_case: str) -> Tier | None:
+        """Return "low"."""
+        return "low"
+
+
+def call_recorder(
+    profile: Profile, *, redactor: Redactor | None, rollout: Rollout, policy_digest: str | None = None
+) -> Recorder | None:
+    """Return the recorder, not yet open; None when the profile wants none.
+
+    Without a redactor no words are recorded. Raises ConfigError for a key that cannot be read.
+    """
+    settings = profile.governance
+    if not settings.enabled:
+        return None
+    scribe = Scribe(
+        Surroundings(
+            purpose=Purpose(settings.use_case, rollout.tier_of(settings.use_case) or "low"),
+            agent_name=profile.name,
+            config_digest=config_digest(profile),
+            model_digest=model_digest(profile, read_lock()),
+            prompt_digest=digest(profile.llm.system_prompt),
+            policy_digest=policy_digest,
+            caller_attribute=settings.caller_attribute,
+            caller_key=caller_hash(caller_hash_key(settings.hash_key_file)),
+            transfer_tools=frozenset(settings.transfer_tools),
+        ),
+        redactor,
+    )
+    folder = Path(settings.spill_folder) if settings.spill_folder is not None else store_path() / DEFAULT_SPILL
+    writer = Writer(
+        scribe,
+        lambda: open_store(location_of(settings), timeout_s=settings.storage_s),
+        Spill(folder, max_bytes=settings.max_spill_bytes),
+    )
+    return Recorder(settings, writer, scribe)
