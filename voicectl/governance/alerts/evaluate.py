@@ -62,9 +62,7 @@ def _evaluate(place: int, alert: Alert, evidence: Evidence) -> AlertResult:
 
 def _latency(place: int, alert: Alert, evidence: Evidence) -> AlertResult:
     quality = evidence.quality
-    value, bar = (
-        (quality.v2v_p90_s, alert.p90_gt) if alert.p90_gt is not None else (quality.v2v_p99_s, alert.p99_gt)
-    )
+    value, bar = (quality.v2v_p90_s, alert.p90_gt) if alert.p90_gt is not None else (quality.v2v_p99_s, alert.p99_gt)
     name = "P90" if alert.p90_gt is not None else "P99"
     if value is None or bar is None:
         return AlertResult(place, alert, "no data", None, f"{name} needs more turns than {quality.num_turns}")
@@ -106,9 +104,7 @@ def _by_use_case(
     )  # fmt: skip
 
 
-def _settled(
-    place: int, alert: Alert, value: float, firing: bool, detail: str, names: tuple[str, ...]
-) -> AlertResult:
+def _settled(place: int, alert: Alert, value: float, firing: bool, detail: str, names: tuple[str, ...]) -> AlertResult:
     return AlertResult(place, alert, "firing" if firing else "quiet", value, detail, names if firing else ())
 
 

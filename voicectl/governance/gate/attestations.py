@@ -1,18 +1,19 @@
 """Read what people vouch for: entry requirements and the checklist, each with its owner, date and document."""
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import rfc8785
 from pydantic import Field, field_validator
 
+from voicectl.core.records import Tier
 from voicectl.governance.policy.document import close_to, read_document
 from voicectl.governance.policy.errors import EvidenceUnfit
-from voicectl.governance.policy.schema import Name, Part, Policy, Tier
+from voicectl.governance.policy.schema import Name, Part, Policy
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _START: Final = "docs/gating.md shows such a file"
@@ -24,17 +25,17 @@ class Item(Part):
 
     name: Name
     owner: Person
-    date: date
+    date: dt.date
     tier: Tier | None = None
     use_cases: tuple[Name, ...] = ()
     file: str | None = None
     note: str | None = Field(default=None, max_length=2000)
-    expires: date | None = None
+    expires: dt.date | None = None
 
     @field_validator("date", "expires", mode="before")
     @classmethod
     def _is_a_day(cls, value: object) -> object:
-        if value is not None and (not isinstance(value, date) or hasattr(value, "hour")):
+        if value is not None and (not isinstance(value, dt.date) or hasattr(value, "hour")):
             raise ValueError(f"{value!r} is no date: write it as 2026-01-31")
         return value
 
@@ -86,14 +87,14 @@ def read_attestations(path: Path | None, policy: Policy) -> Attested:
 
 
 def requirements(
-    policy: Policy, tier: Tier, use_cases: Sequence[str], attested: Attested, today: date
+    policy: Policy, tier: Tier, use_cases: Sequence[str], attested: Attested, today: dt.date
 ) -> tuple[Requirement, ...]:
     """Return what has to be vouched for before these use cases of a tier go live."""
     return tuple(_requirements(policy, tier, use_cases, attested, today))
 
 
 def _requirements(
-    policy: Policy, tier: Tier, use_cases: Sequence[str], attested: Attested, today: date
+    policy: Policy, tier: Tier, use_cases: Sequence[str], attested: Attested, today: dt.date
 ) -> Iterator[Requirement]:
     for name in policy.tiers[tier].entry_requires:
         yield _one(name, "entry", tier, use_cases, attested, today)
@@ -110,7 +111,7 @@ def _one(
     tier: Tier,
     use_cases: Sequence[str],
     attested: Attested,
-    today: date,
+    today: dt.date,
 ) -> Requirement:
     items = [item for item in attested.items if item.name == name and item.tier in (None, tier)]
     if not items:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Connection, and_, cast, false, func, or_, select
 
 from voicectl.core.records import Tier
-from voicectl.governance.gate.counting import MICRO, Spans, counted
+from voicectl.governance.gate.counting import MICRO, Ints, Spans, counted
 from voicectl.governance.gate.evidence import Evidence, Structure
 from voicectl.governance.gate.facts import Newest, code_column
 from voicectl.governance.gate.measures import judge_errors, quality, reported_violations
@@ -128,15 +128,20 @@ def _rows(connection: Connection, code: Any, use_cases: Sequence[str], since: fl
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
         return Rows(empty, empty, empty, empty, hashlib.sha256(b"").hexdigest())
-    ids, trace, started, ended, codes = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(started, kind="stable")
-    if np.any(np.diff(started[order]) == 0):
-        order = np.lexsort((ids, started))
+    names, trace, starts, ends, facts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Rows(starts, ends, facts, trace, _digest(names, starts, ends, facts))
+
+
+def _digest(names: NDArray[np.bytes_], starts: Ints, ends: Ints, facts: Ints) -> str:
+    """Return the sha256 of the rows in the order of their start, whatever order they were read in."""
+    order = np.argsort(starts, kind="stable")
+    if np.any(np.diff(starts[order]) == 0):
+        order = np.lexsort((names, starts))
     digest = hashlib.sha256()
-    for column in (started, ended, codes):
+    for column in (starts, ends, facts):
         digest.update(column[order].tobytes())
-    digest.update(b"\n".join(ids[order].tolist()))
-    return Rows(started, ended, codes, trace, digest.hexdigest())
+    digest.update(b"\n".join(names[order].tolist()))
+    return digest.hexdigest()
 
 
 def _is_most(connection: Connection, use_cases: Sequence[str]) -> bool:

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicectl.governance.gate.evidence import Setup, Tally, UseCaseEvidence, added
-from voicectl.governance.gate.facts import OTHER_JUDGE, SAME_JUDGE, SIZES, UNKNOWN, VIOLATIONS, Newest, contained, facts_of
+from voicectl.governance.gate.facts import (
+    OTHER_JUDGE,
+    SAME_JUDGE,
+    SIZES,
+    UNKNOWN,
+    VIOLATIONS,
+    Newest,
+    contained,
+    facts_of,
+)
 from voicectl.governance.policy.schema import Metric
 
 MICRO: Final = 1_000_000
@@ -113,9 +122,7 @@ def _kinds(started: Ints, ended: Ints, code: Ints, since: Sequence[float], spans
         yield _Kind(place, facts, frozenset(name for bit, name in enumerate(WHEN) if bits >> bit & 1), number)
 
 
-def _use_case(
-    name: str, kinds: Sequence[_Kind], since: float, newest: Newest | None, spans: Spans
-) -> UseCaseEvidence:
+def _use_case(name: str, kinds: Sequence[_Kind], since: float, newest: Newest | None, spans: Spans) -> UseCaseEvidence:
     current = [kind for kind in kinds if "since" in kind.when]
     window = [kind for kind in current if "window" in kind.when]
     matured = [kind for kind in current if "matured" in kind.when]

@@ -93,9 +93,7 @@ def holds(rate: float, operator: str, bar: float) -> bool:
             return rate < bar
 
 
-def _errors(
-    metric: Metric, evidence: Evidence, total: Tally, alpha: float
-) -> tuple[JudgeError | None, str | None]:
+def _errors(metric: Metric, evidence: Evidence, total: Tally, alpha: float) -> tuple[JudgeError | None, str | None]:
     """Return the errors to correct by, None if no judge was asked; and why the judge's word is no evidence."""
     if metric not in QUESTIONS or not total.judged:
         return None, None

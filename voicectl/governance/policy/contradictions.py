@@ -27,7 +27,9 @@ ALERT_BARS: Final = {
 
 def contradictions(policy: Policy) -> Iterator[Problem]:
     """Yield everything that is wrong with a policy whose keys and types are right."""
-    return chain(_tiers(policy), _use_cases(policy), _criteria(policy), _alerts(policy), _lists(policy), _signoff(policy))
+    return chain(
+        _tiers(policy), _use_cases(policy), _criteria(policy), _alerts(policy), _lists(policy), _signoff(policy)
+    )
 
 
 def _tiers(policy: Policy) -> Iterator[Problem]:

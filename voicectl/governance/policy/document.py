@@ -42,6 +42,7 @@ class Problem:
     place: Place
     what: str
     hint: str | None = None
+    line: int | None = None
 
 
 class Refused(Exception):
@@ -64,7 +65,9 @@ def read_document(path: Path, model: type[M], error: type[VoicectlError], *, sta
     return parse_document(path, content, model, error, start=start)
 
 
-def parse_document(path: Path, content: bytes, model: type[M], error: type[VoicectlError], *, start: str) -> Document[M]:
+def parse_document(
+    path: Path, content: bytes, model: type[M], error: type[VoicectlError], *, start: str
+) -> Document[M]:
     """Return the document that is `content`; see `read_document`."""
     if len(content) > MAX_BYTES:
         raise error(f"{path}: more than {MAX_BYTES} bytes", hint=start)
@@ -80,8 +83,9 @@ def refusal(
     path: Path, problems: Iterable[Problem], lines: Mapping[Place, int], error: type[VoicectlError], *, start: str
 ) -> VoicectlError:
     """Return the error that tells all problems, a line each, in the order of the file."""
-    ordered = sorted(problems, key=lambda problem: _line(lines, problem.place))
-    told = [f"{path}:{_line(lines, problem.place)}: {_named(problem)}" for problem in ordered]
+    numbered = [(problem.line or _line(lines, problem.place), problem) for problem in problems]
+    ordered = [problem for _, problem in sorted(numbered, key=lambda pair: pair[0])]
+    told = [f"{path}:{line}: {_named(problem)}" for line, problem in sorted(numbered, key=lambda pair: pair[0])]
     hints = list(dict.fromkeys(problem.hint for problem in ordered if problem.hint))
     return error("\n       ".join(told), hint="; ".join(hints) or start)
 
@@ -119,7 +123,7 @@ def _parsed(content: bytes) -> tuple[Any, dict[Place, int]]:
         problems = list(_walk(node, (), lines))
         if problems:
             raise Refused(problems, lines)
-        return loader.construct_document(node), lines  # type: ignore[no-untyped-call] # types-PyYAML leaves it bare
+        return loader.construct_document(node), lines
     except UnicodeDecodeError as failure:
         raise Refused([Problem((), f"is not UTF-8: {failure.reason}")], {(): 1}) from failure
     except yaml.MarkedYAMLError as failure:
@@ -135,7 +139,7 @@ def _parsed(content: bytes) -> tuple[Any, dict[Place, int]]:
 def _refuse_aliases(content: bytes) -> None:
     for event in yaml.parse(content.decode("utf-8"), Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
+            line = 1 if event.start_mark is None else event.start_mark.line + 1
             raise Refused([Problem((), "aliases (*name) are not allowed: write the value out")], {(): line})
 
 
@@ -149,13 +153,12 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[Pr
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value == _MERGE:
-                lines[(*place, "?")] = key.start_mark.line + 1
-                yield Problem((*place, "?"), "a key must be a plain word")
+                yield Problem(place, "a key must be a plain word", line=key.start_mark.line + 1)
                 continue
             inner = (*place, key.value)
             if key.value in seen:
-                lines[(*inner, "again")] = key.start_mark.line + 1
-                yield Problem((*inner, "again"), f"key {key.value!r} is given twice, first in line {lines[inner]}")
+                again = key.start_mark.line + 1
+                yield Problem(inner, f"key {key.value!r} is given twice, first in line {lines[inner]}", line=again)
                 continue
             seen.add(key.value)
             lines[inner] = key.start_mark.line + 1

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import FormatError
-from securesystemslib.signer import Signature
+from securesystemslib.signer import Signature  # type: ignore[attr-defined] # it is its public name
 
 from voicectl.core.errors import UsageError
 from voicectl.governance.policy.errors import SignOffMissing
@@ -59,7 +59,9 @@ def open_sealed(content: bytes, reviewers: Reviewers, name: str) -> SignOff:
         (signature,) = envelope.signatures.values()
         signed, bindings = read_payload(envelope.payload)
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error, FormatError, RecursionError) as error:
-        raise SignOffMissing(f"{name}: this is no sign-off: {error}", hint="sign again with `voicectl gate sign`") from error
+        raise SignOffMissing(
+            f"{name}: this is no sign-off: {error}", hint="sign again with `voicectl gate sign`"
+        ) from error
     known = {fingerprint(key): key for key in reviewers.by_key}
     if signature.keyid not in known:
         raise SignOffMissing(
@@ -111,7 +113,9 @@ def _keys(path: Path) -> tuple[Ed25519PrivateKey | None, str]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: the key cannot be read: {error.strerror}", hint="name a key file with --key") from error
+        raise UsageError(
+            f"{path}: the key cannot be read: {error.strerror}", hint="name a key file with --key"
+        ) from error
     private = _private(content)
     if private is not None:
         public = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)

@@ -54,7 +54,8 @@ def read_reviewers(path: Path) -> Reviewers:
             raise SignOffMissing(f"{where}.key: this is no public key of OpenSSH: {error}", hint=_START) from error
         if key in by_key:
             raise SignOffMissing(
-                f"{where}.key: {by_key[key].name} and {reviewer.name} have the same key", hint="each person has their own"
+                f"{where}.key: {by_key[key].name} and {reviewer.name} have the same key",
+                hint="each person has their own",
             )
         if any(same_person(reviewer.name, other.name) for other in by_key.values()):
             raise SignOffMissing(f"{where}.name: {reviewer.name} is listed twice", hint="list each person once")
