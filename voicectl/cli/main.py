@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "uninstall": Entry("voicectl.cli.uninstall", "app", "Remove voicectl from hosts; keeps data unless --purge."),
     "support-bundle": Entry("voicectl.cli.support_bundle", "app", "Collect what support needs, without secrets."),
     "audit": Entry("voicectl.cli.audit", "app", "Prove, read and sign the audit log."),
+    "gate": Entry("voicectl.cli.gate", "app", "Decide whether a use case may move a risk tier up."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
 

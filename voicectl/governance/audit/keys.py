@@ -31,9 +31,7 @@ def public_path(private: Path) -> Path:
 def create_key(path: Path) -> Ed25519PrivateKey:
     """Make a key that only its owner can read, and its public half beside it. Raises ConfigError if one is there."""
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_new(path, pem, OWNER_ONLY)
@@ -41,9 +39,13 @@ def create_key(path: Path) -> Ed25519PrivateKey:
         _write_new(public_path(path), public_pem(key.public_key()), 0o644)
         sync_folder(path.parent)
     except FileExistsError as error:
-        raise ConfigError(f"{path}: there is a key already", hint="checkpoints signed with it need it: keep it") from error
+        raise ConfigError(
+            f"{path}: there is a key already", hint="checkpoints signed with it need it: keep it"
+        ) from error
     except OSError as error:
-        raise ConfigError(f"{path}: the key cannot be written: {error.strerror}", hint=f"ls -ld {path.parent}") from error
+        raise ConfigError(
+            f"{path}: the key cannot be written: {error.strerror}", hint=f"ls -ld {path.parent}"
+        ) from error
     return key
 
 

@@ -104,14 +104,20 @@ class AuditLog:
         path = paths[-1]
         status = path.stat()
         known = self._known
-        if known is not None and (known.head.file, known.inode, known.size) == (path.name, status.st_ino, status.st_size):
+        if known is not None and (known.head.file, known.inode, known.size) == (
+            path.name,
+            status.st_ino,
+            status.st_size,
+        ):
             return known
         line, torn = files.last_lines(path, MAX_ENTRY_BYTES)
         if line is None:
             # A new file without one whole line: the one before it has the last entry, and the file begins anew.
             return self._after_torn_file(paths, torn)
         entry = self._parsed(path, line)
-        head = Head(known.head.log if known is not None else self._log_name(paths[0]), entry.sequence, entry.digest, path.name)
+        head = Head(
+            known.head.log if known is not None else self._log_name(paths[0]), entry.sequence, entry.digest, path.name
+        )
         whole = status.st_size - len(torn)
         known = _Known(head, status.st_ino, whole)
         if torn:
@@ -183,4 +189,3 @@ def _broken(path: Path, what: str) -> AuditChainBroken:
         hint="nothing is appended to a log that was changed; see `voicectl audit verify`, keep the folder as evidence "
         "and move it aside to begin a new log",
     )
-

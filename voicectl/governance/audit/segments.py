@@ -26,7 +26,9 @@ def segment_name(number: int) -> str:
 
 def segments(folder: Path) -> list[Path]:
     """Return the files of a log in order."""
-    found = [(int(matched[1]), path) for path in folder.glob("audit-*.jsonl") if (matched := _NAME.fullmatch(path.name))]
+    found = [
+        (int(matched[1]), path) for path in folder.glob("audit-*.jsonl") if (matched := _NAME.fullmatch(path.name))
+    ]
     return [path for _, path in sorted(found)]
 
 

@@ -101,7 +101,9 @@ class RedactedCall:
         self._remember(asked)
         if not numbers.atoms and not stream.is_open:
             return {entry.key}
-        touched = stream.feed(entry.key, numbers, about_cards=self._about_cards > 0, asked_for=self._about_cards >= JUST_ASKED)
+        touched = stream.feed(
+            entry.key, numbers, about_cards=self._about_cards > 0, asked_for=self._about_cards >= JUST_ASKED
+        )
         return touched | self._repeated(stream) | self._echoes(stream)
 
     def _echoes(self, stream: Stream) -> set[str]:
@@ -151,4 +153,3 @@ class RedactedCall:
         counts = Counter(span.kind for span, _ in found)
         open_ = counts.pop("digits", 0)
         return RedactedText(entry.key, text, dict(counts), settled=open_ == 0)
-

@@ -75,7 +75,9 @@ def find_cards(atoms: Sequence[Atom], *, anywhere: bool = False) -> list[tuple[i
     else:
         candidates = _read(atoms)
     most = len(atoms) if anywhere else MAX_PIECES
-    found += [(first, last) for first, last, usual in candidates if _fits(atoms, pieces[first : last + 1], first, usual, most)]
+    found += [
+        (first, last) for first, last, usual in candidates if _fits(atoms, pieces[first : last + 1], first, usual, most)
+    ]
     return found
 
 
@@ -227,4 +229,3 @@ def _holds_card(digits: str, anywhere: bool) -> bool:
             if _checks(digits[start : start + count]):
                 return True
     return False
-

@@ -136,9 +136,19 @@ def _parts(text: str) -> tuple[list[_Part], Gap]:
                 hard = True
                 continue
             if found is None:
-                if word in AFTER_ONE and parts and not (words or fillers) and text[parts[-1].start : parts[-1].end].lower() == "one":
+                if (
+                    word in AFTER_ONE
+                    and parts
+                    and not (words or fillers)
+                    and text[parts[-1].start : parts[-1].end].lower() == "one"
+                ):
                     gap = parts.pop().gap
-                    words, fillers, hard, corrected = gap.words, gap.fillers, hard or gap.hard, corrected or gap.corrected
+                    words, fillers, hard, corrected = (
+                        gap.words,
+                        gap.fillers,
+                        hard or gap.hard,
+                        corrected or gap.corrected,
+                    )
                     fillers += 2
                     continue
                 words += 1
@@ -223,7 +233,12 @@ def _is_mere_sound(part: _Part, after: list[_Part]) -> bool:
     """Whether a word is no number by itself: "for", "to", and the one of "the next one"."""
     if part.kind is Word.SOUND:
         return True
-    return part.before in BEFORE_ONE and part.payload == "1" and not part.written and not (after and _is_next(after[0].gap))
+    return (
+        part.before in BEFORE_ONE
+        and part.payload == "1"
+        and not part.written
+        and not (after and _is_next(after[0].gap))
+    )
 
 
 def _close(gap: Gap) -> bool:

@@ -51,7 +51,9 @@ _NO_LOCAL: Final = frozenset(
     "look us me go find visit see them him her you it that this here there shop order buy be is are was online "
     "website site available".split()
 )
-_ASKS_SSN: Final = re.compile(r"\bsocial\s+(?:security|insurance)|\bssn\b|\b(?:your|my|the)\s+social\b(?!\s+(?:media|net))", re.I)
+_ASKS_SSN: Final = re.compile(
+    r"\bsocial\s+(?:security|insurance)|\bssn\b|\b(?:your|my|the)\s+social\b(?!\s+(?:media|net))", re.I
+)
 _ASKS_PHONE: Final = re.compile(
     r"\b(?:phone|telephone|cell|mobile|callback|call\s?back|fax)\b|"
     r"\b(?:call|reach|text|ring)\s+(?:\w+\s+){0,2}(?:me|you|us|him|her)?\s*(?:back\s+)?(?:at|on)\b|\bnumber\s+to\s+(?:call|reach)",
@@ -74,7 +76,9 @@ _GLUE: Final = r"(?:[\s,./\-–]+(?:(?:of|the|in|and|slash|dash|uh|um|er)[\s,./\
 _DATE: Final = re.compile(rf"\b{_PIECE}(?:{_GLUE}{_PIECE}){{0,9}}\b", re.IGNORECASE)
 _BIRTH_REACH: Final = 60
 """Characters between "born" and the date."""
-_PHONE_SHAPE: Final = re.compile(r"\(?\d{3}\)?[\s.\-–]{1,3}\d{3}[\s.\-–]{1,3}\d{4}|\d{5}[\s-]\d{6}|\d{4}[\s-]\d{3}[\s-]\d{4}")
+_PHONE_SHAPE: Final = re.compile(
+    r"\(?\d{3}\)?[\s.\-–]{1,3}\d{3}[\s.\-–]{1,3}\d{4}|\d{5}[\s-]\d{6}|\d{4}[\s-]\d{3}[\s-]\d{4}"
+)
 _INTERNATIONAL: Final = re.compile(r"(?<![\w+])\+\s?\d(?:[\s().-]{0,2}\d){6,14}(?!\d)")
 _CONTEXT_REACH: Final = 80
 _HINT: Final = re.compile(r"@|\bat\b|\+\s?\d", re.IGNORECASE)

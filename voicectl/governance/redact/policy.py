@@ -85,7 +85,9 @@ def read_key(path: Path) -> bytes:
     except OSError as error:
         raise ConfigError(f"{path}: the key cannot be read: {error.strerror}", hint=f"ls -l {path}") from error
     except ValueError as error:
-        raise ConfigError(f"{path}: this is no key of hexadecimal digits", hint="remove it; a new one is made") from error
+        raise ConfigError(
+            f"{path}: this is no key of hexadecimal digits", hint="remove it; a new one is made"
+        ) from error
     if len(key) < KEY_BYTES:
         raise ConfigError(f"{path}: {len(key)} bytes, a key has {KEY_BYTES}", hint="remove it; a new one is made")
     return key

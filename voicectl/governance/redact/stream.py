@@ -37,7 +37,8 @@ RECENT_SAID: Final = 30
 MAX_SAID: Final = 2000
 
 _ABOUT_CARDS: Final = re.compile(
-    r"\b(?:cards?|mastercard|amex|american express|maestro|visa|long number|sixteen digits?|16 digits?)\b", re.IGNORECASE
+    r"\b(?:cards?|mastercard|amex|american express|maestro|visa|long number|sixteen digits?|16 digits?)\b",
+    re.IGNORECASE,
 )
 
 

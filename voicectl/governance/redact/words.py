@@ -60,7 +60,18 @@ _DIGITS: Final = (
     "eight",
     "nine niner",
 )
-_SOUNDS: Final = ("oh o owe ow null cipher", "won", "to too tu", "tree free", "for fore", "hive", "sicks", "", "ate", "nein")
+_SOUNDS: Final = (
+    "oh o owe ow null cipher",
+    "won",
+    "to too tu",
+    "tree free",
+    "for fore",
+    "hive",
+    "sicks",
+    "",
+    "ate",
+    "nein",
+)
 _PLURALS: Final = (
     "zeros zeroes noughts naughts ohs oh's o's",
     "ones",
