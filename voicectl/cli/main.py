@@ -45,6 +45,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "plan": Entry("voicectl.cli.plan", "app", "Size hosts for a demand: calls, memory, latency, costs."),
     "calls": Entry("voicectl.cli.calls", "app", "List, show and export call records; import outcomes."),
     "audit": Entry("voicectl.cli.audit", "app", "Prove, read and sign the audit log."),
+    "gate": Entry("voicectl.cli.gate", "app", "Decide whether a use case may move a risk tier up."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
 
