@@ -78,7 +78,10 @@ def plan(question: Question) -> Plan:
             Pool(language, share, hosts_for(demand.peak_erlangs * share, sessions, question.blocking))
             for language, share in demand.languages.items()
         )
-        hosts, hosts_with_loss = sum(pool.hosts.hosts for pool in pools), sum(pool.hosts.hosts_with_loss for pool in pools)
+        hosts, hosts_with_loss = (
+            sum(pool.hosts.hosts for pool in pools),
+            sum(pool.hosts.hosts_with_loss for pool in pools),
+        )
         lines = hosts_with_loss * sessions
         overload = question.profile.overload
         burst_found = burst(
@@ -92,9 +95,7 @@ def plan(question: Question) -> Plan:
         )
         peak = host.predict(max(1, min(sessions, round(demand.peak_erlangs / hosts_with_loss))), slo=slo)
         mean = sum(demand.calls) / len(demand.calls) * demand.handle_s / 3600
-        costs = costs_of(
-            hosts_with_loss, demand.minutes_a_month, mean / lines, question.costs, question.prices
-        )
+        costs = costs_of(hosts_with_loss, demand.minutes_a_month, mean / lines, question.costs, question.prices)
     return Plan(
         basis=question.basis,
         basis_text=question.basis_text,
@@ -229,7 +230,9 @@ def _ram(question: Question, sessions: int) -> MemoryMap:
 
 def _curve(host: Host, sessions: int, bound: int) -> tuple[tuple[int, float, float, float], ...]:
     last = max(2, min(bound, math.ceil(1.6 * sessions)))
-    points = sorted({1, *(max(1, round(last * index / (CURVE_POINTS - 1))) for index in range(1, CURVE_POINTS)), sessions})
+    points = sorted(
+        {1, *(max(1, round(last * index / (CURVE_POINTS - 1))) for index in range(1, CURVE_POINTS)), sessions}
+    )
     found = [(num, host.predict(num).p95) for num in points]
     return tuple((num, band.value, band.low, band.high) for num, band in found)
 

@@ -27,7 +27,9 @@ not a measurement."""
 SPEED_ERROR: Final = 0.04
 """Standard error of a stage's mean time, from the medians of repeated calibrations."""
 
-_SLO: Final = re.compile(r"\s*v2v_p(?P<share>\d{1,2}(?:\.\d+)?)\s*(?:<=?)\s*(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>ms|s)\s*")
+_SLO: Final = re.compile(
+    r"\s*v2v_p(?P<share>\d{1,2}(?:\.\d+)?)\s*(?:<=?)\s*(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>ms|s)\s*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ class Host:
     model_error: float = MODEL_ERROR
     others_cores: float = 0.0
 
-    def v2v_s(self, num_calls: int, *, seed: int = 1, turns: int = TURNS, speeds: Speeds | None = None) -> NDArray[np.float64]:
+    def v2v_s(
+        self, num_calls: int, *, seed: int = 1, turns: int = TURNS, speeds: Speeds | None = None
+    ) -> NDArray[np.float64]:
         """Return simulated voice-to-voice times, shape (n,)."""
         return self._run(num_calls, seed, turns, speeds)[0]
 
@@ -111,10 +115,7 @@ class Host:
             found.append(np.percentile(draws, [50, 95, 99], axis=1))
         logs = np.log(np.concatenate(found, axis=1))
         own = np.log(np.percentile(v2v, [50, 95, 99]))
-        bands = [
-            _band(float(own[row]), logs[row] - float(np.median(logs[row])), self.model_error)
-            for row in range(3)
-        ]
+        bands = [_band(float(own[row]), logs[row] - float(np.median(logs[row])), self.model_error) for row in range(3)]
         over = None if slo is None else float(np.mean(v2v > slo.limit_s))
         return Prediction(num_calls, bands[0], bands[1], bands[2], busy, over)
 

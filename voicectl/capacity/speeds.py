@@ -82,10 +82,7 @@ class Speeds:
 
     def scaled(self, factors: Mapping[str, float]) -> Self:
         """Return the speeds with the times of some stages multiplied: what a replicate of a prediction does."""
-        changed = {
-            name: getattr(self, name) * factors.get(stage, 1.0)
-            for name, stage in _STAGE_OF.items()
-        }
+        changed = {name: getattr(self, name) * factors.get(stage, 1.0) for name, stage in _STAGE_OF.items()}
         return replace(self, **changed)
 
     def with_threads(self, measured: Mapping[str, int], wanted: Mapping[str, int]) -> Self:

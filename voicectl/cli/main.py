@@ -46,6 +46,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "calls": Entry("voicectl.cli.calls", "app", "List, show and export call records; import outcomes."),
     "audit": Entry("voicectl.cli.audit", "app", "Prove, read and sign the audit log."),
     "gate": Entry("voicectl.cli.gate", "app", "Decide whether a use case may move a risk tier up."),
+    "report": Entry("voicectl.cli.report", "app", "Write weekly, monthly and quarterly digests of calls."),
     "profile": Entry("voicectl.cli.profile", "app", "List, show and check what to run on which hardware."),
 }
 

@@ -173,9 +173,7 @@ def calibrate_command(
     output = Output(json=json)
     chosen = chosen_profile(profile, settings)
     path = out or calibration_path(chosen.name)
-    found = asyncio.run(
-        calibrate(chosen, _gateway(profile, settings), on_step=lambda step: output.note(f"{step} …"))
-    )
+    found = asyncio.run(calibrate(chosen, _gateway(profile, settings), on_step=lambda step: output.note(f"{step} …")))
     write_calibration(found, path)
     document = {**asdict(found), "speeds": found.speeds.document(), "path": str(path)}
     output.result(document, lambda console: render_calibration(console, found, path))
@@ -190,7 +188,9 @@ def validate_command(
     profile: ProfileOption = None,
     settings: SetOption = None,
     calibration: CalibrationOption = None,
-    length: Annotated[str, typer.Option("--seconds", metavar="TIME", help="How long each of three loads lasts.")] = "60s",
+    length: Annotated[
+        str, typer.Option("--seconds", metavar="TIME", help="How long each of three loads lasts.")
+    ] = "60s",
     json: JsonOption = False,
 ) -> None:
     """Hold real calls at and around the predicted highest load, and print predicted against measured.

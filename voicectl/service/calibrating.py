@@ -120,7 +120,9 @@ async def calibrate(
     )
 
 
-async def profile_utterances(profile: Profile, utterances: Sequence[Samples], name: str, think_s: float) -> Conversation:
+async def profile_utterances(
+    profile: Profile, utterances: Sequence[Samples], name: str, think_s: float
+) -> Conversation:
     """Return what conversations of these utterances ask of the profile's engine, without calibrating it."""
     roots = model_roots(profile)
     async with Engine(profile, roots, options=EngineOptions(log_level="error", standby=False)) as engine:
@@ -154,7 +156,9 @@ async def _live(open_gateway: OpenGateway, voices: Sequence[Samples]) -> LiveCal
     turns = [turn for outcome in outcomes for turn in outcome.turns if turn.report.v2v_ms is not None]
     if not turns:
         failures = "; ".join(outcome.failure or "no answer" for outcome in outcomes)
-        raise EngineError(f"none of {LIVE_CALLS} calls was answered: {failures}", hint="try `voicectl talk --ask Hello`")
+        raise EngineError(
+            f"none of {LIVE_CALLS} calls was answered: {failures}", hint="try `voicectl talk --ask Hello`"
+        )
     spent_s = sum(
         usage.cpu_s - before[pid].cpu_s for pid, usage in after.items() if usage.name == "gateway" and pid in before
     )
