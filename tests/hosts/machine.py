@@ -301,8 +301,7 @@ def share_guests_folder() -> None:
     """
     folder = guests_folder()
     with _guests_locked():
-        mounted = Path("/proc/self/mounts").read_text()
-        if not folder.is_mount() and f" {folder}/" not in mounted:
+        if not _is_bound(folder):
             folder.mkdir(parents=True, exist_ok=True)
             run("mount", "--bind", str(folder), str(folder))
             run("mount", "--make-shared", str(folder))
@@ -312,8 +311,13 @@ def unshare_guests_folder() -> None:
     """Undo `share_guests_folder` once there is no guest."""
     folder = guests_folder()
     with _guests_locked():
-        if folder.is_mount() and not any(folder.iterdir()):
+        if _is_bound(folder) and not any(folder.iterdir()):
             run("umount", str(folder))
+
+
+def _is_bound(folder: Path) -> bool:
+    """Return whether something is mounted here. `Path.is_mount` overlooks a folder that is bound to itself."""
+    return any(line.split()[4] == str(folder) for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 @contextlib.contextmanager
