@@ -154,7 +154,7 @@ class Caller:
 
     # --- the wire ---------------------------------------------------------------------------
 
-    async def configure(self, instructions: str | None) -> None:
+    async def configure(self, instructions: str | None, max_reply_tokens: int | None = None) -> None:
         """Agree on the formats and wait until the server has. Raises GatewayUnreachable."""
         pcm = {"type": "audio/pcm", "rate": RATE_HZ}
         session: dict[str, Any] = {
@@ -164,6 +164,8 @@ class Caller:
         }
         if instructions is not None:
             session["instructions"] = instructions
+        if max_reply_tokens is not None:
+            session["max_output_tokens"] = max_reply_tokens
         await self._send({"type": "session.update", "session": session})
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -305,6 +307,7 @@ async def connect(
     model: str = "voicectl",
     timings: bool = True,
     instructions: str | None = None,
+    max_reply_tokens: int | None = None,
     listener: Listener | None = None,
     api_key: str | None = None,
 ) -> AsyncIterator[Caller]:
@@ -327,7 +330,7 @@ async def connect(
     async with socket, asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(caller.receive())]
         try:
-            await caller.configure(instructions)
+            await caller.configure(instructions, max_reply_tokens)
             running += [tasks.create_task(caller.send_microphone()), tasks.create_task(caller.ping())]
             await asyncio.sleep(OPENING_SILENCE_S)
             yield caller

@@ -58,6 +58,7 @@ class Talk:
     questions: tuple[str, ...]
     out: Path | None
     wait_s: float
+    max_reply_tokens: int | None = None
 
     @property
     def scripted(self) -> bool:
@@ -103,6 +104,9 @@ def talk_command(
     wait_s: Annotated[
         float, typer.Option("--wait", min=0.5, max=600, help="Seconds without any sign of an answer.")
     ] = 10.0,
+    max_reply_tokens: Annotated[
+        int | None, typer.Option("--max-reply-tokens", min=1, max=4096, help="Cut each reply after so many tokens.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Talk with the appliance; without --wav, --text or --ask, by microphone and loudspeaker.
@@ -122,7 +126,7 @@ def talk_command(
     chosen = chosen_profile(profile, settings)
     if not turns and not questions:
         check_devices()
-    talk = Talk(server, profile, tuple(settings or ()), turns, questions, out, wait_s)
+    talk = Talk(server, profile, tuple(settings or ()), turns, questions, out, wait_s, max_reply_tokens)
     output = Output(json=json)
     call = asyncio.run(_call(talk, chosen, output))
     document: dict[str, Any] = {
@@ -178,7 +182,14 @@ async def _call(talk: Talk, profile: "Profile", output: Output) -> "CallReport":
         url, turns = await _prepared(talk, profile, output, stack)
         # A private gateway on loopback wants no key, and must not be shown one that is meant for another.
         api_key = (os.environ.get(API_KEY_VARIABLE) or None) if talk.server is not None else None
-        caller = await stack.enter_async_context(connect(url, listener=Listener(on_event, on_audio), api_key=api_key))
+        caller = await stack.enter_async_context(
+            connect(
+                url,
+                max_reply_tokens=talk.max_reply_tokens,
+                listener=Listener(on_event, on_audio),
+                api_key=api_key,
+            )
+        )
         stack.callback(write_mix)
         view.start()
         stack.callback(view.stop)

@@ -114,6 +114,7 @@ def main() -> None:
     server.add_argument("--gate", action="store_true")
     server.add_argument("--keys", default="/nonexistent")
     client = commands.add_parser("talk")
+    client.add_argument("--max-reply-tokens", type=int)
     client.add_argument("--server")
     client.add_argument("--wav")
     client.add_argument("--out")

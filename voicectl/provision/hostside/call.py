@@ -24,6 +24,8 @@ from .sound import Sound, agent_side
 MAX_ANSWER_BYTES: Final = 1_000_000
 _KEY_READABLE: Final = 0o077 & ~WRITABLE_BY_OTHERS
 _MIN_SAMPLES: Final = 2400
+MAX_REPLY_TOKENS: Final = 24
+"""Some five seconds of speech: enough to be judged by, and nobody waits for the rest of a long answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,10 @@ def _talk(line: Line, folder: Path, record: Path) -> Mapping[str, Any]:
     if line.settings.ca_file is not None:
         environment["SSL_CERT_FILE"] = line.settings.ca_file
     done = run_program(
-        [client, "talk", "--server", line.url, "--wav", question, "--out", record, "--json"],
+        [
+            *(client, "talk", "--server", line.url, "--wav", question, "--out", record),
+            *("--max-reply-tokens", str(MAX_REPLY_TOKENS), "--json"),
+        ],
         timeout_s=line.settings.call_s,
         environment=environment,
         user=line.settings.user,
