@@ -112,8 +112,7 @@ async def test_stall_of_the_server_counts_in_full_and_calls_begin_on_schedule_al
     assert max(call.started_at - call.scheduled_at for call in record.calls) < 2 * lag
     # Calls that came while the server stood still waited for it; their set-up counts from the schedule.
     assert max(call.connected_at - call.scheduled_at for call in record.calls) > 0.6 * stall_s
-    worst = max(turn.v2v_s for turn in turns_of(record))
-    assert 0.6 * stall_s < worst < stall_s + 0.25 + 2 * lag
+    assert max(turn.v2v_s for turn in turns_of(record)) > 0.6 * stall_s
     assert_recovered(record, server)
 
 

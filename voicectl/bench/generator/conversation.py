@@ -1,23 +1,22 @@
 """One call under load: connects, follows its script in real time, and ends in a `CallSample`, whatever happens."""
 
 import asyncio
-import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from voicectl.bench.call_record import RATE_HZ
-from voicectl.bench.generator.evidence import SpokenTurn, TurnView, sample_of
+from voicectl.bench.generator.evidence import SpokenTurn, TurnView, belated, sample_of
 from voicectl.bench.generator.failures import CallFailed, refused, unfinished
 from voicectl.bench.generator.frames import FrameBank, Timeline
 from voicectl.bench.generator.hearing import Hearing
 from voicectl.bench.generator.lag import Thinned
 from voicectl.bench.generator.line import Line, open_line
+from voicectl.bench.generator.target import CallSettings, session_update
 from voicectl.bench.run_record import CallSample, TurnSample
 from voicectl.bench.turns import Reply
-from voicectl.bench.workload.ready import CallScript, ReadyTurn, ReadyWorkload
+from voicectl.bench.workload.ready import CallScript, ReadyTurn
 
 SETTLED_S: Final = 0.4
 """A reply is over when nothing has happened for this long after it was played out."""
@@ -27,19 +26,6 @@ MAX_REPLY_S: Final = 60.0
 """A caller listens to a reply for so long, then speaks again."""
 PING_FRAMES: Final = 100
 """A round trip is measured every so many frames: two seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallSettings:
-    """What all calls of a run have in common. `epoch_at` is the run's zero on the monotonic clock."""
-
-    address: str
-    headers: dict[str, str]
-    workload: ReadyWorkload
-    transcription: str | None
-    answer_timeout_s: float
-    connect_timeout_s: float
-    epoch_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,22 +252,29 @@ class Conversation:
             await self._settled(quiet_at + MAX_REPLY_S)
             return max(quiet_at, record.played_until)
         timeout_at = intended_at + self._settings.answer_timeout_s
-        while (answered_at := self._answer(current)) is None:
-            latest_at = min(timeout_at, self._cut_in_until(current, intended_at) or timeout_at)
-            if time.monotonic() >= latest_at:
-                return latest_at
-            await self._next(latest_at)
-        current.answered_at = answered_at
-        if following is not None and following.after_s is not None:
-            return answered_at
-        await self._settled(answered_at + MAX_REPLY_S)
-        return max(record.played_until, answered_at)
+        while True:
+            while (answered_at := self._answer(current)) is None:
+                latest_at = min(timeout_at, self._cut_in_until(current, intended_at) or timeout_at)
+                if time.monotonic() >= latest_at:
+                    return latest_at
+                await self._next(latest_at)
+            current.answered_at = answered_at
+            if following is not None and following.after_s is not None:
+                return answered_at
+            await self._settled(answered_at + MAX_REPLY_S)
+            if self._answer(current) is not None:
+                return max(record.played_until, answered_at)
+            # Its end told that it was about words of before: the answer is still to come.
+            current.answered_at = None
 
     def _answer(self, current: _Turn) -> float | None:
         """Return when the answer became audible: the first reply that is heard after the caller's last sound."""
-        intended_at = current.spoken.intended_at or 0.0
-        later = (at for place, at in self._hearing.audible.items() if place >= current.marks.num_responses)
-        return next((at for at in later if at >= intended_at), None)
+        spoken = current.spoken
+        for place, at in self._hearing.audible.items():
+            late = place < current.marks.num_responses or at < (spoken.intended_at or 0.0)
+            if not late and not belated(self._record.replies(place)[0], spoken):
+                return at
+        return None
 
     def _cut_in_until(self, current: _Turn, intended_at: float) -> float | None:
         """Return how long to wait for a second answer if one came too soon and is over; None otherwise."""
@@ -352,19 +345,3 @@ class Conversation:
         errors = self._record.errors
         said = f"; the server said: {errors[-1][:200]}" if errors and failure.kind != "session-refused" else ""
         return f"{failure}{said}"
-
-
-def session_update(instructions: str | None, transcription: str | None) -> str:
-    """Return the event that agrees on formats; `transcription` names a model where a server wants to be asked."""
-    pcm = {"type": "audio/pcm", "rate": RATE_HZ}
-    heard: dict[str, Any] = {"format": pcm}
-    if transcription is not None:
-        heard["transcription"] = {"model": transcription}
-    session: dict[str, Any] = {
-        "type": "realtime",
-        "output_modalities": ["audio"],
-        "audio": {"input": heard, "output": {"format": pcm}},
-    }
-    if instructions is not None:
-        session["instructions"] = instructions
-    return json.dumps({"type": "session.update", "session": session})

@@ -73,7 +73,7 @@ class TurnView:
 
 def sample_of(spoken: SpokenTurn, view: TurnView, origin_at: float = 0.0) -> TurnSample:
     """Measure one turn. Instants of the sample count from `origin_at`, the run's own zero."""
-    replies = tuple(head_of(reply) for reply in view.replies if not _belated(reply, spoken))
+    replies = tuple(head_of(reply) for reply in view.replies if not belated(reply, spoken))
     report = report_turn(
         TurnEvidence(
             heard="",
@@ -100,6 +100,19 @@ def sample_of(spoken: SpokenTurn, view: TurnView, origin_at: float = 0.0) -> Tur
         reference=spoken.turn.reference,
         reply=report.reply or None,
     )
+
+
+def belated(reply: Reply, spoken: SpokenTurn) -> bool:
+    """Return whether a reply is about what was said before this turn.
+
+    A server that tells its instants says where in the stream the words end that it answers; of another, what
+    begins before the caller's last sound is taken as late where the turn before was never answered.
+    """
+    position_s = None if reply.times is None else reply.times.last_voiced_position_s
+    if position_s is not None:
+        return position_s < spoken.position_s
+    intended_at = spoken.intended_at if spoken.intended_at is not None else spoken.ends_at
+    return spoken.after_timeout and reply.created_at < intended_at
 
 
 def stop_s(reply: Reply, onset_at: float, speech_started: Iterable[float] = ()) -> float | None:
@@ -149,12 +162,6 @@ def _until(pieces: tuple[Piece, ...], first: int, samples: int) -> tuple[Piece, 
         return pieces[:end]
     last = pieces[end - 1]
     return (*pieces[: end - 1], replace(last, samples=last.samples[:samples]))
-
-
-def _belated(reply: Reply, spoken: SpokenTurn) -> bool:
-    """Whether a reply answers the turn before, which waited for it in vain."""
-    intended_at = spoken.intended_at if spoken.intended_at is not None else spoken.ends_at
-    return spoken.after_timeout and reply.created_at < intended_at
 
 
 def _spoken(spoken: SpokenTurn) -> Spoken | None:

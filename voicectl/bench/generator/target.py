@@ -1,9 +1,12 @@
-"""Which server a run calls, and how. Knows no socket."""
+"""Which server a run calls, how, and what all calls of a run have in common. Knows no socket."""
 
+import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from voicectl.bench.call_record import RATE_HZ
 from voicectl.bench.caller import realtime_url
+from voicectl.bench.workload.ready import ReadyWorkload
 
 CONNECT_TIMEOUT_S: Final = 10.0
 
@@ -35,3 +38,32 @@ class Target:
     def headers(self) -> dict[str, str]:
         """Return the headers of the handshake."""
         return {} if self.api_key is None else {"Authorization": f"Bearer {self.api_key}"}
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What all calls of a run have in common. `epoch_at` is the run's zero on the monotonic clock."""
+
+    address: str
+    headers: dict[str, str]
+    workload: ReadyWorkload
+    transcription: str | None
+    answer_timeout_s: float
+    connect_timeout_s: float
+    epoch_at: float
+
+
+def session_update(instructions: str | None, transcription: str | None) -> str:
+    """Return the event that agrees on formats; `transcription` names a model where a server wants to be asked."""
+    pcm = {"type": "audio/pcm", "rate": RATE_HZ}
+    heard: dict[str, Any] = {"format": pcm}
+    if transcription is not None:
+        heard["transcription"] = {"model": transcription}
+    session: dict[str, Any] = {
+        "type": "realtime",
+        "output_modalities": ["audio"],
+        "audio": {"input": heard, "output": {"format": pcm}},
+    }
+    if instructions is not None:
+        session["instructions"] = instructions
+    return json.dumps({"type": "session.update", "session": session})

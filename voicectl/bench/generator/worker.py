@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Final
 
-from voicectl.bench.generator.conversation import CallSettings, Conversation
+from voicectl.bench.generator.conversation import Conversation
 from voicectl.bench.generator.failures import unfinished
 from voicectl.bench.generator.frames import FrameBank
 from voicectl.bench.generator.lag import CpuWatch, Thinned
@@ -26,6 +26,7 @@ from voicectl.bench.generator.messages import (
     packed,
     to_worker,
 )
+from voicectl.bench.generator.target import CallSettings
 from voicectl.bench.run_record import CallSample, TurnSample
 from voicectl.bench.workload.ready import script_of
 

@@ -9,6 +9,7 @@ from voicectl.bench.call_record import RATE_HZ
 from voicectl.bench.generator.evidence import SpokenTurn, TurnView, head_of, sample_of, stop_s
 from voicectl.bench.turns import Piece, Reply
 from voicectl.bench.workload.ready import ReadyTurn, Sound
+from voicectl.core.events import StageTimes
 
 SOUND = Sound(b"", first_voiced_s=0.1, last_voiced_s=1.0)
 SPEECH = SpokenTurn(3, ReadyTurn("hello", "speech", 0, 1.2, 1.0, reference="hello"), SOUND, 50.0, 10.0)
@@ -73,6 +74,12 @@ def test_answer_to_the_turn_before_that_comes_late_is_no_cut_in() -> None:
     late = replace(SPEECH, after_timeout=True)
     sample = sample_of(late, view(reply(50.6), reply(51.4)))
     assert (sample.end, sample.v2v_s) == ("answered", pytest.approx(0.4, abs=0.001))
+
+
+@pytest.mark.parametrize(("position_s", "end"), [(9.0, "timed-out"), (11.0, "answered")])
+def test_server_that_tells_which_words_it_answers_is_believed(position_s: float, end: str) -> None:
+    told = replace(reply(51.4), times=StageTimes(last_voiced_position_s=position_s))
+    assert sample_of(SPEECH, view(told, over_at=61.0)).end == end
 
 
 @pytest.mark.parametrize("kind", ["silence", "dtmf", "noise"])
