@@ -1,7 +1,7 @@
 """Folds the events of a call into its row and those of its turns. Pure: knows no database and no clock."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from voicectl.core.records import CallRow, GovernanceEvent, TurnRow
@@ -65,7 +65,8 @@ class CallFold:
     def __init__(self, call_id: str) -> None:
         self.call_id: Final = call_id
         self.last_sequence = -1
-        self.call: CallRow | None = None
+        # Values, not a row: a row of so many columns is not made anew for each of them.
+        self._values: dict[str, Any] = {}
         self._turns: list[_Turn] = []
         self._changed: dict[int, _Turn] = {}
         self._takers: Final[dict[str, Callable[[GovernanceEvent], None]]] = {
@@ -80,6 +81,16 @@ class CallFold:
             kinds.EVENTS_LOST: self._take_loss,
             kinds.ENDED: self._take_end,
         }
+
+    @property
+    def call(self) -> CallRow | None:
+        """The row; None while nothing says what the call is."""
+        return CallRow(self.call_id, **self._values) if self._values else None
+
+    @property
+    def has_row(self) -> bool:
+        """Whether it is known what the call is."""
+        return bool(self._values)
 
     def take(self, event: GovernanceEvent) -> None:
         """Fold one event on. A gap in the numbers marks the call as incomplete."""
@@ -109,20 +120,20 @@ class CallFold:
     # --- events ----------------------------------------------------------------------------------
 
     def _take_start(self, event: GovernanceEvent) -> None:
-        if self.call is None:
+        if not self._values:
             self._begin(event)
         elif event.kind == kinds.RESUMED:
             # The caller is back: whatever ended before was the connection.
             self._set(ended_at=None, end_reason=None, abandoned=None, handle_s=None)
 
     def _take_loss(self, event: GovernanceEvent) -> None:
-        if self.call is None:
+        if not self._values:
             self._begin(event)
         self._set(incomplete=True)
 
     def _begin(self, event: GovernanceEvent) -> None:
         opening = {name: event.body[name] for name in _OPENING if event.body.get(name) is not None}
-        self.call = CallRow(self.call_id, **opening, answered_at=opening["started_at"])
+        self._values = {**opening, "answered_at": opening["started_at"]}
 
     def _take_prompt(self, event: GovernanceEvent) -> None:
         # What the first reply was made from is what the call was led by.
@@ -134,8 +145,8 @@ class CallFold:
         turn.heard[event.body["item_id"]] = event.body.get("text") or ""
         self._count_redactions(event)
         seconds = event.body.get("audio_s")
-        if self.call is not None and seconds is not None:
-            self._set(audio_s=(self.call.audio_s or 0.0) + seconds)
+        if seconds is not None:
+            self._set(audio_s=self._values.get("audio_s", 0.0) + seconds)
 
     def _take_reply(self, event: GovernanceEvent) -> None:
         body = event.body
@@ -171,24 +182,23 @@ class CallFold:
         self._set(escalated=True, **self._first_trigger(event.body.get("reason")))
 
     def _first_trigger(self, trigger: str | None) -> dict[str, str | None]:
-        is_first = self.call is not None and self.call.escalation_trigger is None
-        return {"escalation_trigger": trigger} if is_first else {}
+        return {} if self._values.get("escalation_trigger") else {"escalation_trigger": trigger}
 
     def _take_end(self, event: GovernanceEvent) -> None:
-        call = self.call
-        if call is None:
+        if not self._values:
             return
         self._count_redactions(event)
         reason = event.body["end_reason"]
         heard_us = any(turn.facts.get("first_sent_at") is not None for turn in self._turns)
+        transferred = self._values.get("transfer_attempted")
         transfers_known = event.body.get("transfers_known", False)
         self._set(
             ended_at=event.at,
-            end_reason="transferred" if call.transfer_attempted and reason == "caller-hung-up" else reason,
+            end_reason="transferred" if transferred and reason == "caller-hung-up" else reason,
             abandoned=reason in ("caller-hung-up", "lost") and not heard_us,
-            handle_s=max(0.0, event.at - call.started_at),
-            escalated=bool(call.escalated),
-            transfer_attempted=call.transfer_attempted or (False if transfers_known else None),
+            handle_s=max(0.0, event.at - self._values["started_at"]),
+            escalated=bool(self._values.get("escalated")),
+            transfer_attempted=transferred or (False if transfers_known else None),
         )
 
     # --- plumbing --------------------------------------------------------------------------------
@@ -207,8 +217,8 @@ class CallFold:
             self._set(num_redactions=count)
 
     def _set(self, **values: Any) -> None:
-        if self.call is not None:
-            self.call = replace(self.call, **values)
+        if self._values:
+            self._values.update(values)
 
 
 def fold(call_id: str, events: Iterable[GovernanceEvent]) -> CallFold:

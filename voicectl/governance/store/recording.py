@@ -11,7 +11,7 @@ from voicectl.core.records import GovernanceEvent
 from voicectl.governance.recording import kinds
 from voicectl.governance.recording.fold import CallFold, fold
 from voicectl.governance.store.errors import RowsRejected
-from voicectl.governance.store.rows import append_events, events_of, save_call, save_turns
+from voicectl.governance.store.rows import append_events, events_of, save_calls, save_turns
 from voicectl.governance.store.store import Store
 from voicectl.governance.store.tables import calls
 
@@ -40,7 +40,10 @@ class CallRecords:
             with self.store.write() as connection:
                 append_events(connection, [event for group in of_calls.values() for event in group])
                 for call_id, group in of_calls.items():
-                    touched[call_id] = self._write_rows(connection, call_id, group)
+                    touched[call_id] = self._fold_on(connection, call_id, group)
+                changed = [folded.changed_turns() for folded in touched.values() if folded.has_row]
+                save_calls(connection, [row for folded in touched.values() if (row := folded.call) is not None])
+                save_turns(connection, [turn for rows in changed for turn in rows])
         except BaseException:
             # They took events that were not committed.
             for call_id in of_calls:
@@ -85,15 +88,11 @@ class CallRecords:
                 connection.execute(update(calls).where(calls.c.call_id == call_id, silent).values(**values))
         return len(lost)
 
-    def _write_rows(self, connection: Connection, call_id: str, group: Sequence[GovernanceEvent]) -> CallFold:
+    def _fold_on(self, connection: Connection, call_id: str, group: Sequence[GovernanceEvent]) -> CallFold:
         try:
-            folded = self._folded(connection, call_id, group)
+            return self._folded(connection, call_id, group)
         except (LookupError, TypeError, ValueError) as error:
             raise RowsRejected(f"{self.store.place}: {call_id}: its events make no call: {error!r}") from error
-        if folded.call is not None:
-            save_call(connection, folded.call)
-            save_turns(connection, folded.changed_turns())
-        return folded
 
     def _folded(self, connection: Connection, call_id: str, group: Sequence[GovernanceEvent]) -> CallFold:
         folded = self._folds.get(call_id)

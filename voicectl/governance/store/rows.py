@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from voicectl.core.records import CallRow, GovernanceEvent, Tier, TurnRow, contained
-from voicectl.governance.recording.fold import recorded
+from voicectl.governance.recording.fold import RECORDED, RECORDED_TURN, recorded
 from voicectl.governance.store.tables import calls, events, turns
 
 CALL_FIELDS: Final = tuple(field.name for field in fields(CallRow))
@@ -67,31 +68,52 @@ def append_events(connection: Connection, fresh: Sequence[GovernanceEvent]) -> N
         for event in fresh
     ]
     if rows:
-        connection.execute(insert_into(connection, events).on_conflict_do_nothing(), rows)
+        connection.execute(_insert_new(connection.dialect.name), rows)
 
 
-def save_call(connection: Connection, row: CallRow) -> None:
-    """Write what the fold decides of a call; what imports and scores wrote stays."""
-    _upsert(connection, calls, [{"call_id": row.call_id, **recorded(row)}], ("call_id",))
+def save_calls(connection: Connection, rows: Iterable[CallRow]) -> None:
+    """Write what the fold decides of calls; what imports and scores wrote stays."""
+    values = [{"call_id": row.call_id, **recorded(row)} for row in rows]
+    if values:
+        connection.execute(_upsert_call(connection.dialect.name), values)
 
 
 def save_turns(connection: Connection, rows: Iterable[TurnRow]) -> None:
     """Write what the fold decides of turns; error counts of transcripts stay."""
     values = [{"call_id": row.call_id, "turn": row.turn, **recorded(row)} for row in rows]
-    _upsert(connection, turns, values, ("call_id", "turn"))
+    if values:
+        connection.execute(_upsert_turn(connection.dialect.name), values)
 
 
-def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+# Made once: putting such a statement together takes longer than running it.
+
+
+@cache
+def _insert_new(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    return _insert_into(dialect, events).on_conflict_do_nothing()
+
+
+@cache
+def _upsert_call(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    return _upsert(dialect, calls, ("call_id",), RECORDED)
+
+
+@cache
+def _upsert_turn(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    return _upsert(dialect, turns, ("call_id", "turn"), RECORDED_TURN)
+
+
+def _insert_into(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return an insert that knows ON CONFLICT, which both databases have and write alike."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def _upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> None:
-    if not rows:
-        return
-    insert = insert_into(connection, table)
-    changed = {name: insert.excluded[name] for name in rows[0] if name not in key}
-    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), rows)
+def _upsert(
+    dialect: str, table: Table, key: Sequence[str], columns: Sequence[str]
+) -> sqlite.Insert | postgresql.Insert:
+    insert = _insert_into(dialect, table)
+    changed = {name: insert.excluded[name] for name in columns}
+    return insert.on_conflict_do_update(index_elements=key, set_=changed)
 
 
 # --- reading --------------------------------------------------------------------------------
