@@ -153,8 +153,8 @@ async def test_nothing_that_the_service_writes_holds_what_a_caller_said_of_a_car
     assert kept is not None
     assert "[card number]" in repr(kept)
     assert_files_clean(tmp_path)
-    assert_clean(b"".join(request.body for request in receiver.requests), "webhooks")
-    assert b"[card number]" in b"".join(request.body for request in receiver.requests)
+    assert_clean(b"".join(attempt.body for attempt in receiver.attempts), "webhooks")
+    assert b"[card number]" in b"".join(attempt.body for attempt in receiver.attempts)
     spans = b"".join(span.SerializeToString() for span in collector.spans)
     assert b"[card number]" in spans
     assert_clean(spans, "traces")
