@@ -62,6 +62,12 @@ def assert_clean(content: bytes, where: str) -> None:
     assert b"ann at example" not in content, where
 
 
+def assert_files_clean(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert_clean(path.read_bytes(), str(path))
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("VOICECTL_HOME", str(tmp_path / "home"))
@@ -104,7 +110,7 @@ async def hold_call(profile: Profile, services: Any) -> list[ev.CallEvent]:
     await actions.put(ev.SessionConfigured(ev.SessionSettings(output_modality="text")))
     for number, text in enumerate(TURNS, start=1):
         if number == 1:
-            for part in (speech(0.6), silence(1.0)):
+            for part in (speech(0.6), silence(4.0)):
                 for frame in part:
                     await actions.put(ev.AudioReceived(frame, CALLER_HZ, MonotonicClock().now()))
                     await asyncio.sleep(0.001)
@@ -112,7 +118,7 @@ async def hold_call(profile: Profile, services: Any) -> list[ev.CallEvent]:
             await actions.put(ev.ItemCreateRequested(ev.Item(f"item_{number}", "user", text)))
             await actions.put(ev.ResponseRequested())
         await eventually(
-            lambda number=number: sum(isinstance(event, ev.ResponseEnded) for event in told) >= number, within_s=60
+            lambda number=number: sum(isinstance(event, ev.ResponseEnded) for event in told) >= number, within_s=60.0
         )
     await actions.put(ev.CallerLeft(f"the caller with {CARD} left"))
     await asyncio.wait_for(running, 5)
@@ -143,16 +149,12 @@ async def test_nothing_that_the_service_writes_holds_what_a_caller_said_of_a_car
             assert keeper is not None
             await eventually(lambda: keeper.health().num_written > 0 and keeper.health().num_pending == 0)
             kept = await keeper.load("sess_card", None)
-            for path in home.rglob("*"):
-                if path.is_file():
-                    assert_clean(path.read_bytes(), str(path))
+            assert_files_clean(home)
     assert kept is not None
     assert "[card number]" in repr(kept)
-    for path in tmp_path.rglob("*"):
-        if path.is_file():
-            assert_clean(path.read_bytes(), str(path))
-    assert_clean(b"".join(request.body for request in receiver.requests), "webhooks")
-    assert b"[card number]" in b"".join(request.body for request in receiver.requests)
+    assert_files_clean(tmp_path)
+    assert_clean(b"".join(attempt.body for attempt in receiver.attempts), "webhooks")
+    assert b"[card number]" in b"".join(attempt.body for attempt in receiver.attempts)
     spans = b"".join(span.SerializeToString() for span in collector.spans)
     assert b"[card number]" in spans
     assert_clean(spans, "traces")

@@ -310,7 +310,8 @@ def _filled(after: _Part | None, parts: list[_Part], index: int, places: int) ->
     width = {Word.TEEN: 2, Word.TENS: 2, Word.DIGIT: len(after.payload), Word.SOUND: 1, Word.PLURAL: 1}.get(after.kind)
     if width is None or width > places or after.payload == "0":
         return zeros, None
-    return "0" * (places - width), zeros if behind is not None else None
+    # "Five hundred and seven" is one number; "five hundred, seven" may be two.
+    return "0" * (places - width), None if after.before == "and" else zeros
 
 
 def shifted(numbers: Numerals, before: Gap) -> Numerals:

@@ -27,7 +27,7 @@ AFTER_CARD_DIGITS: Final = 11
 """Expiry date and code that may follow a card number."""
 MAX_ATOMS: Final = 120
 """Numbers in a row that are looked at; a longer row in one text is taken out as a whole."""
-OVERLAP: Final = 24
+OVERLAP: Final = 40
 GRAM: Final = 5
 """Digits in a row of a known card number that are taken out wherever they are said again; four are the last four."""
 ECHO: Final = 3
@@ -249,11 +249,13 @@ def _cover(run: Sequence[Said], about_cards: bool) -> None:
     """Cover all but the first digits of what may be the beginning of a card number."""
     left = sum(said.atom.min_digits for said in run)
     count: int | None = None
+    # Digits that were taken back do not count.
+    most = 2 * MAX_DIGITS if any(said.atom.gap.corrected for said in run) else MAX_DIGITS
     named = bool(run) and run[0].atom.gap.label == CERTAIN and not about_cards
     for said in run:
         atom = said.atom
         may_begin = about_cards or atom.digits[:1] in ("2", "3", "4", "5", "6", "8", "9") or atom.other is not None
-        if count is None and may_begin and left < MAX_DIGITS and not named:
+        if count is None and may_begin and left < most and not named:
             count = 0
         left -= atom.min_digits
         if count is not None:

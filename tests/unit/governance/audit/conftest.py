@@ -12,7 +12,7 @@ from voicectl.governance.audit.log import AuditLog
 @pytest.fixture
 def audit(tmp_path: Path) -> AuditLog:
     """Return a log of six entries in three files."""
-    log = AuditLog(tmp_path / "audit", max_segment_bytes=600, now=lambda: 1_700_000_000.25)
+    log = AuditLog(tmp_path / "audit", max_segment_bytes=450, now=lambda: 1_700_000_000.25)
     for number in range(5):
         log.append("redaction_applied", {"call_id": f"sess_{number}", "counts": {"card": number}})
     return log

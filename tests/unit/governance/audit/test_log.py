@@ -31,7 +31,7 @@ def test_the_chain_goes_on_across_files(audit: AuditLog) -> None:
 
 
 def test_two_writers_take_turns(audit: AuditLog) -> None:
-    other = AuditLog(audit.folder, max_segment_bytes=600)
+    other = AuditLog(audit.folder, max_segment_bytes=450)
     for number in range(6):
         (audit, other)[number % 2].append("redaction_applied", BODY)
     assert verify(audit.folder).num_entries == 12
@@ -59,7 +59,7 @@ def test_an_entry_that_a_crash_left_unfinished_is_repaired_in_the_open(audit: Au
     torn = line[:keep]
     path.write_bytes(whole + torn)
     assert verify(audit.folder).intact is (torn == b"")
-    entry = AuditLog(audit.folder, max_segment_bytes=600).append("redaction_applied", BODY)
+    entry = AuditLog(audit.folder, max_segment_bytes=450).append("redaction_applied", BODY)
     found = verify(audit.folder)
     assert (found.intact, found.repairs) == (True, int(torn != b""))
     assert entry.sequence == 6 + found.repairs
