@@ -1,5 +1,6 @@
 """Tell which alerts of the policy stand, from the gate's evidence. Pure."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -8,8 +9,12 @@ from voicectl.governance.gate.evidence import Evidence, Tally, UseCaseEvidence, 
 from voicectl.governance.policy.schema import Alert, Metric, Policy
 
 State = Literal["quiet", "firing", "no data"]
+Z95: Final = 1.645
+"""One-sided 95 % of the normal distribution."""
 MIN_EVENTS: Final = 10
 """Events below which no rate is told, and so no alert on it."""
+MIN_OWN_EVENTS: Final = 100
+"""Events below which a use case is not judged apart from its tier: on fewer, a good one would break every bar by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,13 @@ def _evaluate(place: int, alert: Alert, evidence: Evidence) -> AlertResult:
         case "containment_drop":
             return _by_use_case(place, alert, evidence, _drop)
         case "compliance_flag_rate":
-            return _by_use_case(place, alert, evidence, lambda one: _bad_rate(one.flags_24h))
+            return _by_use_case(place, alert, evidence, lambda one, least: _bad_rate(one.flags_24h, least))
         case "warm_transfer_failure":
-            return _by_use_case(place, alert, evidence, lambda one: _bad_rate(_warm(one)))
+            return _by_use_case(place, alert, evidence, lambda one, least: _bad_rate(_warm(one), least))
         case "containment_rate":
-            return _by_use_case(place, alert, evidence, lambda one: _contained(one, alert, evidence.as_of))
+            return _by_use_case(
+                place, alert, evidence, lambda one, least: _contained(one, alert, evidence.as_of, least)
+            )
 
 
 def _latency(place: int, alert: Alert, evidence: Evidence) -> AlertResult:
@@ -80,7 +87,7 @@ def _words(place: int, alert: Alert, evidence: Evidence) -> AlertResult:
 
 
 def _by_use_case(
-    place: int, alert: Alert, evidence: Evidence, measure: Callable[[UseCaseEvidence], float | None]
+    place: int, alert: Alert, evidence: Evidence, measure: Callable[[UseCaseEvidence, int], float | None]
 ) -> AlertResult:
     """Judge the tier as a whole, and every use case that has enough events of its own."""
     downward = alert.lt is not None
@@ -89,8 +96,8 @@ def _by_use_case(
     def breaks(value: float) -> bool:
         return value < bar if downward else value > bar
 
-    values = {one.use_case: value for one in evidence.use_cases if (value := measure(one)) is not None}
-    together = measure(_together(evidence))
+    values = {one.use_case: value for one in evidence.use_cases if (value := measure(one, MIN_OWN_EVENTS)) is not None}
+    together = measure(_together(evidence), MIN_EVENTS)
     if together is None and not values:
         if alert.after is not None and not _old_enough(alert, evidence):
             return AlertResult(place, alert, "quiet", None, "judged only after the time that the policy gives")
@@ -99,12 +106,14 @@ def _by_use_case(
     firing = bool(broken) or (together is not None and breaks(together))
     value = together if together is not None else next(iter(values.values()))
     worst = (min if downward else max)([*values.values(), value])
-    return _settled(
-        place, alert, worst, firing, f"{worst:.1%}, threshold {bar:.0%}" + (f" ({', '.join(broken)})" if broken else ""), broken
-    )  # fmt: skip
+    named = f" ({', '.join(broken)})" if broken else ""
+    names = broken or tuple(one.use_case for one in evidence.use_cases if one.num_calls)
+    return _settled(place, alert, worst, firing, f"{worst:.1%}, threshold {bar:.0%}{named}", names)
 
 
-def _settled(place: int, alert: Alert, value: float, firing: bool, detail: str, names: tuple[str, ...]) -> AlertResult:
+def _settled(  # noqa: PLR0917 - the fields of the result, in their order
+    place: int, alert: Alert, value: float, firing: bool, detail: str, names: tuple[str, ...]
+) -> AlertResult:
     return AlertResult(place, alert, "firing" if firing else "quiet", value, detail, names if firing else ())
 
 
@@ -129,20 +138,23 @@ def _warm(one: UseCaseEvidence) -> Tally:
     return one.window.get("warm_transfer_success", Tally())
 
 
-def _bad_rate(tally: Tally) -> float | None:
-    return (tally.bad + tally.unknown) / tally.total if tally.total >= MIN_EVENTS else None
+def _bad_rate(tally: Tally, least: int) -> float | None:
+    return (tally.bad + tally.unknown) / tally.total if tally.total >= least else None
 
 
-def _drop(one: UseCaseEvidence) -> float | None:
+def _drop(one: UseCaseEvidence, least: int) -> float | None:
     now, before = one.containment_24h, one.containment_before
-    if now.total < MIN_EVENTS or before.total < MIN_EVENTS or not before.worst or now.worst is None:
+    if now.total < least or before.total < least or not before.worst or now.worst is None:
         return None
-    return 1 - now.worst / before.worst
+    # Two days of few calls differ: a fall that is not beyond chance is none. The level itself has its criterion.
+    both = (now.good + before.good) / (now.total + before.total)
+    spread = math.sqrt(both * (1 - both) * (1 / now.total + 1 / before.total))
+    return 1 - now.worst / before.worst if before.worst - now.worst > Z95 * spread else 0.0
 
 
-def _contained(one: UseCaseEvidence, alert: Alert, as_of: float) -> float | None:
+def _contained(one: UseCaseEvidence, alert: Alert, as_of: float, least: int) -> float | None:
     tally = one.window.get("containment_rate", Tally())
-    if tally.total < MIN_EVENTS or (alert.after is not None and as_of - one.since < alert.after):
+    if tally.total < least or (alert.after is not None and as_of - one.since < alert.after):
         return None
     return tally.worst
 

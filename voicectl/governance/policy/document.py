@@ -18,6 +18,7 @@ Place = tuple[str | int, ...]
 """The way to a key: names of keys and numbers of entries, from the top."""
 
 MAX_BYTES: Final = 262_144
+MAX_DEPTH: Final = 16
 _MERGE: Final = "<<"
 
 
@@ -115,8 +116,9 @@ def _line(lines: Mapping[Place, int], place: Place) -> int:
 def _parsed(content: bytes) -> tuple[Any, dict[Place, int]]:
     lines: dict[Place, int] = {}
     try:
-        loader = yaml.SafeLoader(content.decode("utf-8"))
-        _refuse_aliases(content)
+        text = content.decode("utf-8")
+        _refuse_tricks(text)
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             raise Refused([Problem((), "holds nothing")], {(): 1})
@@ -136,11 +138,19 @@ def _parsed(content: bytes) -> tuple[Any, dict[Place, int]]:
         raise Refused([Problem((), "is nested too deeply")], {(): 1}) from failure
 
 
-def _refuse_aliases(content: bytes) -> None:
-    for event in yaml.parse(content.decode("utf-8"), Loader=yaml.SafeLoader):
+def _refuse_tricks(text: str) -> None:
+    """Refuse aliases, which multiply, and depth, in which the parser loses itself; reads no further than there."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = 1 if event.start_mark is None else event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            line = 1 if event.start_mark is None else event.start_mark.line + 1
             raise Refused([Problem((), "aliases (*name) are not allowed: write the value out")], {(): line})
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise Refused([Problem((), f"is nested more than {MAX_DEPTH} deep")], {(): line})
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[Problem]:

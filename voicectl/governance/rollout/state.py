@@ -38,7 +38,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"version": "apiVersion"}):
     version: Literal["voicectl/v1"]
     kind: Literal["GateRollout"]
-    changes: Annotated[tuple[Change, ...], msgspec.Meta(max_length=10_000)]
+    changes: Annotated[tuple[Change, ...], msgspec.Meta(max_length=1_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,11 @@ class Enforcement:
         if change is None:
             if tier == TIERS[0]:
                 return Admitted(tier)
-            return Refused(f"{use_case} is of tier {tier}, which the gate has not opened for it")
+            return Refused(f"tier {tier} was not opened for it")
         if change.action == "demote":
-            return Refused(f"{use_case} was taken out of traffic: {change.reason}")
+            return Refused(f"demoted: {change.reason}")
         if change.tier != tier:
-            return Refused(f"{use_case} was promoted as tier {change.tier}; the policy now says {tier}")
+            return Refused(f"promoted as tier {change.tier}; the policy now says {tier}")
         return Admitted(tier)
 
     def tier_of(self, use_case: str) -> Tier | None:

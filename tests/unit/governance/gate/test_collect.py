@@ -1,0 +1,131 @@
+"""Evidence is counted as it is, begins anew with what answers, and its digest changes with any of it."""
+
+import random
+
+import pytest
+
+from tests.fakes.gate_case import DAY, NOW, USE_CASES, GateCase, digest
+from voicectl.core.records import CallRow, contained
+from voicectl.governance.gate.facts import SIZES, UNKNOWN, facts_of
+from voicectl.governance.gate.facts import contained as contained_of_facts
+
+CHANGES = {
+    "resolved": [None, False, True],
+    "resolved_by": ["human", None],
+    "abandoned": [None, True],
+    "transfer_attempted": [None],
+    "transfer_result": ["failed"],
+    "compliance_flagged": [None, True],
+    "escalated": [None],
+    "score_state": ["failed"],
+    "judge_digest": [None, digest("0")],
+    "model_digest": [digest("0")],
+    "prompt_digest": [None],
+    "config_digest": [digest("1")],
+    "tier": ["high"],
+    "use_case": ["faq2"],
+    "answered_at": [None],
+    "probe": [True],
+    "call_id": ["another"],
+    "dtmf_paused": [True],
+    "baa_complete": [False],
+    "direction": ["outbound"],
+}
+
+
+def test_any_change_of_a_row_changes_the_digest() -> None:
+    chance, whole = random.Random(7), GateCase(days=8, per_day=30).evidence().digest
+    for name, values in CHANGES.items():
+        case = GateCase(days=8, per_day=30)
+        row = chance.choice([row for row in case.rows[:-5] if row["transfer_attempted"]])
+        if name in ("resolved", "answered_at"):
+            row = chance.choice([row for row in case.rows[:-5] if row["resolved"]])
+        changed = [value for value in values if value != row.get(name)]
+        row[name] = chance.choice(changed)
+        assert case.evidence().digest != whole, name
+
+
+@pytest.mark.parametrize("name", ["started_at", "ended_at"])
+def test_a_microsecond_changes_the_digest(name: str) -> None:
+    case, whole = GateCase(days=8, per_day=30), GateCase(days=8, per_day=30).evidence().digest
+    case.rows[100][name] += 4e-6
+    assert case.evidence().digest != whole
+
+
+def test_the_digest_does_not_depend_on_the_order_of_rows() -> None:
+    case = GateCase(days=8, per_day=30)
+    whole = case.evidence().digest
+    random.Random(1).shuffle(case.rows)
+    assert case.evidence().digest == whole
+
+
+def test_the_same_instant_gives_the_same_evidence_later() -> None:
+    early, late = GateCase(), GateCase()
+    for number in range(30):
+        at = NOW + 60 * number
+        late.rows.append({**late.rows[-1], "call_id": f"new{number}", "trace_id": f"{number:031x}z",
+                          "started_at": at, "answered_at": at, "ended_at": at + 30})  # fmt: skip
+    assert late.evidence(now=NOW + 3600, as_of=NOW).digest == early.evidence().digest
+
+
+def test_evidence_begins_anew_with_the_last_change_of_what_answers() -> None:
+    case = GateCase()
+    for row in case.rows[: len(case.rows) // 2]:
+        row["prompt_digest"] = digest("5")
+    evidence = case.evidence()
+    assert sum(one.num_calls for one in evidence.use_cases) == len(
+        [r for r in case.rows[300:] if r["ended_at"] <= NOW - 3600]
+    )
+    assert all(one.was_changed for one in evidence.use_cases)
+
+
+def test_probes_do_not_count() -> None:
+    case = GateCase()
+    for row in case.rows:
+        row["probe"] = True
+    assert case.evidence().total_of("containment_rate").total == 0
+
+
+def test_complaints_count_only_once_matured_and_imported() -> None:
+    case = GateCase(days=30)
+    for row in case.rows:
+        row["tier"], row["use_case"] = "medium", "account_changes"
+    case.tier = "medium"
+    complained = [row for row in case.rows if row["escalated"]][0]
+    case.complaints.append({"complaint_id": "1", "call_id": complained["call_id"], "received_at": NOW - DAY})
+    tally = case.evidence().total_of("escalation_to_complaint")
+    matured = [row for row in case.rows if row["escalated"] and row["ended_at"] <= NOW - 3600 - 7 * DAY]
+    assert (tally.bad, tally.total) == (1, len(matured))
+    case.imported_at = None
+    assert case.evidence().total_of("escalation_to_complaint").total == 0
+    case.imported_at = NOW - 20 * DAY
+    assert case.evidence().total_of("escalation_to_complaint").total < len(matured)
+
+
+def test_containment_of_facts_is_that_of_a_call() -> None:
+    three = (False, True, None)
+    number = {False: 0, True: 1, None: UNKNOWN}
+    for answered in (True, False):
+        for resolved in three:
+            for attempted in three:
+                for abandoned in three:
+                    row = CallRow("c", USE_CASES[0], "low", 0.0, answered_at=1.0 if answered else None,
+                                  resolved=resolved, transfer_attempted=attempted, abandoned=abandoned)  # fmt: skip
+                    facts = {"answered": int(answered), "resolved": number[resolved],
+                             "attempted": number[attempted], "abandoned": number[abandoned]}  # fmt: skip
+                    assert contained_of_facts(facts) == number[contained(row)]
+
+
+def test_a_code_is_taken_apart_as_it_was_put_together() -> None:
+    chance = random.Random(3)
+    for _ in range(200):
+        values = {name: chance.randrange(size) for name, size in SIZES.items()}
+        use_case = chance.randrange(5)
+        code = use_case
+        for name, size in SIZES.items():
+            code = code * size + values[name]
+        place, facts = facts_of(code)
+        assert place == use_case
+        assert {name: facts[name] for name in values if name != "outbound"} == {
+            name: value for name, value in values.items() if name != "outbound"
+        }

@@ -1,0 +1,88 @@
+"""Nothing opens that is not shown to hold, and every way of spoiling the evidence keeps the tier closed."""
+
+import random
+
+import pytest
+
+from tests.fakes.gate_case import DAY, HELD, NOW, SIGNED, SPOILERS, GateCase, Spoiler, quiet_policy
+from voicectl.governance.gate.attestations import Requirement
+from voicectl.governance.gate.verdict import SignOffState, decide
+
+
+def test_good_evidence_with_signatures_promotes() -> None:
+    assert GateCase().verdict().decision == "promote"
+
+
+@pytest.mark.parametrize("spoiler", SPOILERS, ids=lambda spoiler: spoiler.__name__)
+def test_spoiled_evidence_never_promotes(spoiler: Spoiler) -> None:
+    for seed in range(2):
+        case = GateCase(seed=seed + 1)
+        spoiler(case, random.Random(seed))
+        assert case.verdict().decision != "promote"
+
+
+def test_without_signatures_the_exit_code_is_23() -> None:
+    verdict = GateCase().verdict(signoff=SignOffState(missing=("nobody has signed",)))
+    assert (verdict.decision, verdict.exit_code, verdict.holds_but_for_signatures) == ("unsigned", 23, True)
+
+
+def test_a_signature_count_of_nothing_is_not_signed() -> None:
+    assert GateCase().verdict(signoff=SignOffState()).exit_code == 23
+
+
+def test_few_calls_hold_with_20_and_say_how_many_more() -> None:
+    verdict = GateCase(days=2).verdict()
+    result = next(one for one in verdict.criteria if one.metric == "containment_rate")
+    assert verdict.exit_code == 20
+    assert result.state == "hold"
+    assert result.more_events is not None and result.more_events >= 200 - result.window.total
+
+
+def test_early_containment_below_the_bar_holds_and_later_fails() -> None:
+    assert GateCase(days=20, contained=0.5).verdict().exit_code == 20
+    assert GateCase(days=62, per_day=40, contained=0.5).verdict().exit_code == 21
+
+
+def test_flags_above_the_bar_fail_with_21() -> None:
+    assert GateCase(days=20, flagged=0.15).verdict().exit_code == 21
+
+
+def test_zero_tolerance_stands_above_everything() -> None:
+    case = GateCase()
+    case.violations.append({"kind": "pan_in_log", "use_case": None, "at": NOW - DAY})
+    assert case.verdict(audit_problem="broken").exit_code == 26
+
+
+def test_a_broken_audit_log_stops_with_25() -> None:
+    assert GateCase().verdict(audit_problem="line 3: changed").exit_code == 25
+
+
+def test_an_entry_requirement_that_nobody_vouches_for_holds_with_22() -> None:
+    needs = (*HELD, Requirement("rollback_plan", "checklist", False, "nobody vouches for it"))
+    verdict = decide(
+        quiet_policy(), "medium", ("account_changes",), GateCase().evidence(), needs, SIGNED,
+        audit_problem=None, tier_below_open=True,
+    )  # fmt: skip
+    assert verdict.exit_code == 22
+
+
+def test_a_closed_tier_below_holds() -> None:
+    assert GateCase().verdict(tier_below_open=False).exit_code == 20
+
+
+def test_evidence_of_another_tier_is_none() -> None:
+    verdict = decide(
+        quiet_policy(), "high", ("loan_status",), GateCase().evidence(), HELD, SIGNED,
+        audit_problem=None, tier_below_open=True,
+    )  # fmt: skip
+    assert verdict.exit_code == 22
+
+
+def test_a_use_case_with_calls_enough_of_its_own_can_veto() -> None:
+    case = GateCase(days=10, per_day=200, contained=0.88)
+    for row in case.rows:
+        if row["use_case"] == "faq" and row["resolved"] and hash(row["call_id"]) % 10 < 3:
+            row["resolved"] = False
+    verdict = case.verdict()
+    assert verdict.exit_code == 20
+    assert {veto.use_case for veto in verdict.vetoes} == {"faq"}

@@ -1,0 +1,63 @@
+"""A sign-off counts only with the key of a listed reviewer, and only as it was signed, byte for byte."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.reviewers import BINDINGS, panel, statement
+from voicectl.core.errors import UsageError
+from voicectl.governance.policy.errors import SignOffMissing
+from voicectl.governance.signoff.envelope import open_sealed, seal
+from voicectl.governance.signoff.reviewers import read_reviewers
+
+
+def test_what_was_signed_is_read_again(tmp_path: Path) -> None:
+    people = panel(tmp_path)
+    signoff = open_sealed(seal(statement("one"), BINDINGS, people.keys["one"]), people.reviewers, "file")
+    assert (signoff.signed, signoff.bindings, signoff.reviewer.name) == (statement("one"), BINDINGS, "Reviewer one")
+
+
+def test_any_changed_byte_is_found(tmp_path: Path) -> None:
+    people, chance = panel(tmp_path), random.Random(1)
+    content = seal(statement("one"), BINDINGS, people.keys["one"])
+    for _ in range(300):
+        at = chance.randrange(len(content))
+        changed = content[:at] + bytes([content[at] ^ chance.randrange(1, 256)]) + content[at + 1 :]
+        with pytest.raises(SignOffMissing):
+            open_sealed(changed, people.reviewers, "file")
+
+
+@pytest.mark.parametrize("changed", [b"", b"{}", b"[]", b"null", b"[" * 30_000, b"x" * 100_000])
+def test_what_is_no_envelope_is_refused(changed: bytes, tmp_path: Path) -> None:
+    with pytest.raises(SignOffMissing) as refused:
+        open_sealed(changed, panel(tmp_path).reviewers, "file")
+    assert refused.value.exit_code == 23
+
+
+def test_a_self_made_signature_is_refused(tmp_path: Path) -> None:
+    people = panel(tmp_path)
+    with pytest.raises(SignOffMissing, match="nobody in"):
+        open_sealed(seal(statement("one"), BINDINGS, people.keys["stranger"]), people.reviewers, "file")
+
+
+def test_a_file_that_is_no_key_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("no key")
+    with pytest.raises(UsageError):
+        seal(statement("one"), BINDINGS, tmp_path / "key")
+
+
+@pytest.mark.parametrize("old", ["ssh-ed25519 ", "AAAA"])
+def test_a_reviewers_file_with_a_damaged_key_is_refused(old: str, tmp_path: Path) -> None:
+    path = panel(tmp_path).reviewers.path
+    path.write_text(path.read_text().replace(old, "x", 1))
+    with pytest.raises(SignOffMissing):
+        read_reviewers(path)
+
+
+def test_one_key_for_two_people_is_refused(tmp_path: Path) -> None:
+    path = panel(tmp_path).reviewers.path
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[-1].replace("Reviewer two", "Reviewer three")]))
+    with pytest.raises(SignOffMissing, match="same key"):
+        read_reviewers(path)
