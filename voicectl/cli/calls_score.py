@@ -69,7 +69,7 @@ def score_command(
         raise typer.Exit(EXIT_UNSCORED)
 
 
-async def _score(  # noqa: PLR0917  # what the command was asked, in its order
+async def _score(  # what the command was asked, in its order
     profile: "Profile", rubric: "Rubric", call: str | None, which: "Which", limit: int | None, output: Output
 ) -> "ScoringRun":
     from voicectl.core.log import configure

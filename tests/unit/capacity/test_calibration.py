@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.fakes.capacity_shapes import CONVERSATION, SPEEDS, TURN
 
+from tests.fakes.capacity_shapes import CONVERSATION, SPEEDS, TURN
 from voicectl.capacity.calibration import FORMAT, Calibration, Machine, read_calibration, write_calibration
 from voicectl.capacity.conversation import REFERENCE, Conversation
 from voicectl.capacity.fit import Residual

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.fakes.capacity_shapes import CONVERSATION, SPEEDS, TUNING
 
+from tests.fakes.capacity_shapes import CONVERSATION, SPEEDS, TUNING
 from voicectl.capacity import prediction
 from voicectl.capacity.costs import CostInputs
 from voicectl.capacity.demand import demand_of

@@ -111,9 +111,7 @@ def _by_use_case(
     return _settled(place, alert, worst, firing, f"{worst:.1%}, threshold {bar:.0%}{named}", names)
 
 
-def _settled(  # noqa: PLR0917 - the fields of the result, in their order
-    place: int, alert: Alert, value: float, firing: bool, detail: str, names: tuple[str, ...]
-) -> AlertResult:
+def _settled(place: int, alert: Alert, value: float, firing: bool, detail: str, names: tuple[str, ...]) -> AlertResult:
     return AlertResult(place, alert, "firing" if firing else "quiet", value, detail, names if firing else ())
 
 

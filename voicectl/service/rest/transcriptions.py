@@ -118,7 +118,7 @@ def transcription_routes(gateway: Gateway, slots: WorkSlots) -> APIRouter:
             **REQUEST_FAILURES,
         },
     )
-    async def transcribe(  # noqa: PLR0917 # called by name, never by position
+    async def transcribe(  # called by name, never by position
         request: Request,
         held: Annotated[AsyncExitStack, Depends(slots.slot)],
         file: Annotated[UploadFile, File(description="WAV, FLAC, Ogg, MP3 or M4A.")],
