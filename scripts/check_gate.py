@@ -157,7 +157,16 @@ def _changed(content: bytes, chance_of: random.Random) -> bytes:
 def _changed_evidence(number: int, chance_of: random.Random) -> int:
     """Change a byte of a value that the gate reads, in a settled row, and count unchanged digests."""
     missed, case = 0, GateCase(days=8, per_day=30)
-    texts = ("call_id", "use_case", "tier", "model_digest", "prompt_digest", "config_digest", "judge_digest", "score_state")
+    texts = (
+        "call_id",
+        "use_case",
+        "tier",
+        "model_digest",
+        "prompt_digest",
+        "config_digest",
+        "judge_digest",
+        "score_state",
+    )
     flags = ("resolved", "abandoned", "transfer_attempted", "compliance_flagged", "escalated", "probe")
     times = ("started_at", "ended_at")
     whole = case.evidence().digest

@@ -26,8 +26,7 @@ _TEENS: Final = {
     )
 }
 _TENS: Final = {
-    word: str(2 + offset)
-    for offset, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+    word: str(2 + offset) for offset, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
 }
 _TIMES: Final = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 

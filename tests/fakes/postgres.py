@@ -89,9 +89,7 @@ class Postgres:
             connection.execute(statement)  # type: ignore[call-overload] # statements of tests are plain strings
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(
-            command, user=self._user, cwd=self._folder, capture_output=True, timeout=120, check=False
-        )
+        done = subprocess.run(command, user=self._user, cwd=self._folder, capture_output=True, timeout=120, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode())
 

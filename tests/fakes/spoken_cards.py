@@ -21,7 +21,19 @@ FILLERS: Final = (
 ).split("|")
 PUNCTUATION: Final = (" ", " ", " ", "-", ", ", ". ", "... ", " - ", " – ", "—", " / ", ". ", "\n", "  ", " ")
 OPENINGS: Final = (
-    *("", "", "", "it's", "yeah sure, it's", "okay so", "um", "sure,", "the number is", "right, it is", "that would be"),
+    *(
+        "",
+        "",
+        "",
+        "it's",
+        "yeah sure, it's",
+        "okay so",
+        "um",
+        "sure,",
+        "the number is",
+        "right, it is",
+        "that would be",
+    ),
     *("my card number is", "the card is", "my Visa is", "credit card number:", "it's an amex,", "The card number is"),
 )
 CLOSINGS: Final = (
@@ -185,7 +197,9 @@ def spoken_card(rng: random.Random) -> SpokenCall:
             # A piece said wrong, taken back, and said again.
             wrong = "".join(rng.choice("0123456789") for _ in chunk)
             said += f" {rng.choice(styles)(wrong, rng)} {rng.choice(('sorry', 'no wait', 'no, sorry', 'i mean'))} "
-        said += f" {rng.choice(styles)(chunk, rng)}" if not said.endswith(("-", "—")) else rng.choice(styles)(chunk, rng)
+        said += (
+            f" {rng.choice(styles)(chunk, rng)}" if not said.endswith(("-", "—")) else rng.choice(styles)(chunk, rng)
+        )
         at += len(chunk)
     texts.append(("user", f"{said} {rng.choice(CLOSINGS)}"))
     if rng.random() < 0.1:
@@ -239,7 +253,9 @@ def _time(rng: random.Random) -> tuple[str, str]:
     number = rng.choice(
         (f"{hour}:{minute}", f"{hour}:{minute} pm", f"{_under_100(hour)} {_under_100(minute)}", f"{hour} o'clock")
     )
-    return rng.choice(("can you come at {}", "I called at {} yesterday", "the store opens at {}", "not before {}")), number
+    return rng.choice(
+        ("can you come at {}", "I called at {} yesterday", "the store opens at {}", "not before {}")
+    ), number
 
 
 def _order(rng: random.Random) -> tuple[str, str]:
@@ -267,10 +283,17 @@ def _date(rng: random.Random) -> tuple[str, str]:
     month = rng.choice("January February March April May June July August September October November December".split())
     day, year = rng.randint(1, 28), rng.randint(2015, 2030)
     number = rng.choice(
-        (f"{month} {day}th", f"{month} {day}, {year}", f"{rng.randint(1, 12)}/{day}/{year}", f"{year}-0{day % 9 + 1}-{day:02d}")
+        (
+            f"{month} {day}th",
+            f"{month} {day}, {year}",
+            f"{rng.randint(1, 12)}/{day}/{year}",
+            f"{year}-0{day % 9 + 1}-{day:02d}",
+        )
         + (f"twenty {_under_100(year - 2000)}", f"the {day}th of {month}")
     )
-    return rng.choice(("it was delivered on {}", "we moved in on {}", "can we do {}", "since {} it has been broken")), number
+    return rng.choice(
+        ("it was delivered on {}", "we moved in on {}", "can we do {}", "since {} it has been broken")
+    ), number
 
 
 def _address(rng: random.Random) -> tuple[str, str]:
