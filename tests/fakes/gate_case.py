@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import StaticPool
 
 from voicectl.governance.gate.attestations import Requirement
 from voicectl.governance.gate.collect import collect
@@ -21,7 +22,13 @@ DAY: Final = 86_400.0
 USE_CASES: Final = ("password_reset", "order_status", "faq", "business_hours")
 SIGNED: Final = SignOffState(signed=("voice_ai_owner: One", "compliance_officer: Two"))
 HELD: Final = (Requirement("warm_transfer_path_verified", "entry", True, "somebody"),)
+UNSET: Final = (
+    "dtmf_paused", "baa_complete", "dnc_listed", "window_verdict", "consent_id", "consent_revoked_at"
+)  # fmt: skip
+NUM_LABELLED: Final = 120
 Row = dict[str, Any]
+_ENGINE: Final = create_engine("sqlite://", poolclass=StaticPool)
+"""One database for all cases: its statements are compiled once."""
 
 
 def digest(letter: str) -> str:
@@ -85,6 +92,7 @@ class GateCase:
                 "score_state": "scored",
                 "scored_at": ended_at + 60.0,
                 "judge_digest": digest("f"),
+                **dict.fromkeys(UNSET),
             }
         )
         self.turns.append(
@@ -100,7 +108,7 @@ class GateCase:
                 "reference_kind": "probe",
             }
         )
-        for name in ("resolved", "compliance_flagged"):
+        for name in ("resolved", "compliance_flagged") if number < NUM_LABELLED else ():
             # Labelled calls, of both kinds, on which judge and human agree.
             self.label(call_id, name, judge=number % 3 == 0, human=number % 3 == 0)
 
@@ -119,9 +127,8 @@ class GateCase:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        engine = create_engine("sqlite://")
-        metadata.create_all(engine)
-        with engine.connect() as connection:
+        metadata.create_all(_ENGINE)
+        with _ENGINE.connect() as connection:
             for table, rows in (
                 (calls, self.rows),
                 (turns, self.turns),
@@ -142,7 +149,7 @@ class GateCase:
                 }
                 connection.execute(imports.insert(), [row])
             yield connection
-        engine.dispose()
+            connection.rollback()
 
     def evidence(self, *, policy: Policy | None = None, now: float = NOW, as_of: float | None = None) -> Evidence:
         with self.connection() as connection:

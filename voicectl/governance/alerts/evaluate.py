@@ -8,7 +8,7 @@ from typing import Final, Literal
 from voicectl.governance.gate.evidence import Evidence, Tally, UseCaseEvidence, added
 from voicectl.governance.policy.schema import Alert, Metric, Policy
 
-State = Literal["quiet", "firing", "no data"]
+State = Literal["quiet", "firing", "too few", "no data"]
 Z95: Final = 1.645
 """One-sided 95 % of the normal distribution."""
 MIN_EVENTS: Final = 10
@@ -72,7 +72,8 @@ def _latency(place: int, alert: Alert, evidence: Evidence) -> AlertResult:
     value, bar = (quality.v2v_p90_s, alert.p90_gt) if alert.p90_gt is not None else (quality.v2v_p99_s, alert.p99_gt)
     name = "P90" if alert.p90_gt is not None else "P99"
     if value is None or bar is None:
-        return AlertResult(place, alert, "no data", None, f"{name} needs more turns than {quality.num_turns}")
+        state: State = "too few" if quality.num_turns else "no data"
+        return AlertResult(place, alert, state, None, f"{name} needs more turns than {quality.num_turns}")
     names = tuple(one.use_case for one in evidence.use_cases if one.num_calls)
     return _settled(place, alert, value, value > bar, f"{name} {value:.2f} s, threshold {bar:g} s", names)
 
@@ -101,7 +102,7 @@ def _by_use_case(
     if together is None and not values:
         if alert.after is not None and not _old_enough(alert, evidence):
             return AlertResult(place, alert, "quiet", None, "judged only after the time that the policy gives")
-        return AlertResult(place, alert, "no data", None, f"fewer than {MIN_EVENTS} events")
+        return AlertResult(place, alert, "too few", None, f"fewer than {MIN_EVENTS} events")
     broken = tuple(name for name, value in values.items() if breaks(value))
     firing = bool(broken) or (together is not None and breaks(together))
     value = together if together is not None else next(iter(values.values()))

@@ -74,10 +74,10 @@ def counted(
     lost = ~((ended >= 0) & (ended <= _micro(spans.as_of))) & (started <= _micro(spans.as_of - spans.longest_call_s))
     started, ended, code, trace = started[closed], ended[closed], code[closed], trace[closed]
     since = _since(started, code, use_cases, spans.entered_at)
-    kinds = list(_kinds(started, ended, code, since, spans))
+    kinds = list(_kinds(started, ended, code, [one for one, _ in since], spans))
     return Counted(
         tuple(
-            _use_case(name, [kind for kind in kinds if kind.use_case == number], since[number], newest.get(name), spans)
+            _use_case(name, [kind for kind in kinds if kind.use_case == number], *since[number], newest.get(name))
             for number, name in enumerate(use_cases)
         ),
         {**_structure(kinds), "never_ended": int(lost.sum()), "duplicated": _duplicated(started, ended, code, trace)},
@@ -85,15 +85,21 @@ def counted(
     )
 
 
-def _since(started: Ints, code: Ints, use_cases: Sequence[str], entered_at: float) -> list[float]:
-    """Return from when on each use case was answered by what answers it now."""
+def _since(started: Ints, code: Ints, use_cases: Sequence[str], entered_at: float) -> list[tuple[float, bool]]:
+    """Return from when on each use case was answered by what answers it now, and whether that was another before."""
     use_case = code // _FACTS
     same = np.isin(code % _FACTS, _codes_with("same_setup", code))
     found = []
     for number in range(len(use_cases)):
-        other = started[(use_case == number) & ~same]
+        own = use_case == number
+        other = started[own & ~same]
         # The first call of the new setup starts after the last one of another.
-        found.append(entered_at if other.size == 0 else max(entered_at, (int(other.max()) + 1) / MICRO))
+        begin = entered_at
+        if other.size:
+            begin = (int(other.max()) + 1) / MICRO
+        elif own.any():
+            begin = int(started[own].min()) / MICRO
+        found.append((max(entered_at, begin), bool(other.size)))
     return found
 
 
@@ -122,7 +128,9 @@ def _kinds(started: Ints, ended: Ints, code: Ints, since: Sequence[float], spans
         yield _Kind(place, facts, frozenset(name for bit, name in enumerate(WHEN) if bits >> bit & 1), number)
 
 
-def _use_case(name: str, kinds: Sequence[_Kind], since: float, newest: Newest | None, spans: Spans) -> UseCaseEvidence:
+def _use_case(
+    name: str, kinds: Sequence[_Kind], since: float, was_changed: bool, newest: Newest | None
+) -> UseCaseEvidence:
     current = [kind for kind in kinds if "since" in kind.when]
     window = [kind for kind in current if "window" in kind.when]
     matured = [kind for kind in current if "matured" in kind.when]
@@ -131,7 +139,7 @@ def _use_case(name: str, kinds: Sequence[_Kind], since: float, newest: Newest | 
         use_case=name,
         since=since,
         setup=None if newest is None else Setup(newest.model, newest.prompt, newest.config),
-        was_changed=since > spans.entered_at,
+        was_changed=was_changed,
         num_calls=_number(current),
         num_window_calls=_number(window),
         judges=() if newest is None or newest.judge is None else (newest.judge,),

@@ -6,11 +6,11 @@ ever reaches 1/alpha is at most alpha, whenever and how often one looks (Ville's
 """
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincc, betaln, ndtri
+from scipy.special import betaincc, betaincinv, betaln, ndtri
 
 PRIOR: Final = 0.5
 """Both parameters of the beta prior (Jeffreys'), cut to the side of the bar that is better."""
@@ -68,14 +68,8 @@ def forecast(good: int, total: int, rate: float, bar: float, alpha: float) -> in
 
 def bound_of(successes: int, trials: int, alpha: float, *, upper: bool) -> float:
     """Return a one-sided exact (Clopper-Pearson) bound of a rate; the worst one without trials."""
-    from scipy.stats import beta
-
     if trials == 0:
         return 1.0 if upper else 0.0
     if upper:
-        return 1.0 if successes == trials else float(_number(beta.ppf(1 - alpha, successes + 1, trials - successes)))
-    return 0.0 if successes == 0 else float(_number(beta.ppf(alpha, successes, trials - successes + 1)))
-
-
-def _number(value: Any) -> float:
-    return float(value)
+        return 1.0 if successes == trials else float(betaincinv(successes + 1, trials - successes, 1 - alpha))
+    return 0.0 if successes == 0 else float(betaincinv(successes, trials - successes + 1, alpha))

@@ -153,7 +153,13 @@ def _decision(
             or not all(requirement.held for requirement in requirements),
         ),
         ("failed", "failed" in states or any(alert.is_grave for alert in firing)),
-        ("hold", "hold" in states or bool(vetoes) or bool(firing) or not tier_below_open),
+        (
+            "hold",
+            "hold" in states
+            or bool(vetoes)
+            or any(alert.state in ("firing", "too few") for alert in alerts)
+            or not tier_below_open,
+        ),
         ("unsigned", bool(signoff.missing) or not signoff.signed),
     )
     return next((decision for decision, stands in ladder if stands), "promote")

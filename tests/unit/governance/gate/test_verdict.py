@@ -15,10 +15,9 @@ def test_good_evidence_with_signatures_promotes() -> None:
 
 @pytest.mark.parametrize("spoiler", SPOILERS, ids=lambda spoiler: spoiler.__name__)
 def test_spoiled_evidence_never_promotes(spoiler: Spoiler) -> None:
-    for seed in range(2):
-        case = GateCase(seed=seed + 1)
-        spoiler(case, random.Random(seed))
-        assert case.verdict().decision != "promote"
+    case = GateCase()
+    spoiler(case, random.Random(1))
+    assert case.verdict().decision != "promote"
 
 
 def test_without_signatures_the_exit_code_is_23() -> None:

@@ -89,7 +89,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_every_changed_byte_is_another_policy_or_none() -> None:
     chance, whole, content = random.Random(1), load_policy().sha256, TEXT.encode()
-    for _ in range(60):
+    for _ in range(25):
         at = chance.randrange(len(content))
         changed = content[:at] + bytes([content[at] ^ chance.randrange(1, 256)]) + content[at + 1 :]
         try:
