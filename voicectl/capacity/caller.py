@@ -1,4 +1,4 @@
-"""One simulated call: speaks, is heard, answered, thinks, speaks again. Mirrors the path of a turn; measures nothing."""
+"""One simulated call: speaks, is heard, answered, thinks, speaks again. Mirrors a turn's path; measures nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -91,7 +91,8 @@ def _page(plan: "Plan", figure: "Figure") -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>Plan: {html.escape(plan.profile)}</title>"
-        "<style>body{font-family:sans-serif;max-width:60rem;margin:2rem auto}pre{overflow-x:auto}svg{max-width:100%;height:auto}</style>"
+        "<style>body{font-family:sans-serif;max-width:60rem;margin:2rem auto}pre{overflow-x:auto}"
+        "svg{max-width:100%;height:auto}</style>"
         f"</head><body><h1>Plan: {html.escape(plan.profile)}</h1>{svg[svg.index('<svg') :]}"
         f"<pre>{html.escape(text.getvalue())}</pre></body></html>\n"
     )

@@ -258,7 +258,7 @@ def _check_languages(wanted: Wanted) -> None:
     if foreign and stt.endswith(".en"):
         raise ConfigError(
             f"{stt} hears English only, the demand has {', '.join(foreign)}",
-            hint="name a profile whose speech to text is multilingual, for example --set models.stt=faster-whisper-base",
+            hint="name a profile that hears more languages, for example --set models.stt=faster-whisper-base",
         )
 
 

@@ -169,9 +169,13 @@ def _structure(
     scopes = policy.tiers[tier].forbid_scopes
     return Structure(
         newest_ended_at=connection.execute(
-            select(func.max(call.ended_at)).where(ours, call.started_at >= as_of - LONGEST_CALL_S * 6, call.ended_at <= as_of)
+            select(func.max(call.ended_at)).where(
+                ours, call.started_at >= as_of - LONGEST_CALL_S * 6, call.ended_at <= as_of
+            )
         ).scalar(),
-        in_the_future=count(ours, or_(call.started_at > late, and_(call.started_at > as_of - 86_400, call.ended_at > late))),
+        in_the_future=count(
+            ours, or_(call.started_at > late, and_(call.started_at > as_of - 86_400, call.ended_at > late))
+        ),
         before_time=count(ours, call.started_at < OLDEST_AT),
         unlisted=_unlisted(connection, policy, tier, entered_at, as_of),
         without_row=_without_row(connection, entered_at, as_of - LONGEST_CALL_S),

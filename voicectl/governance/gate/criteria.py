@@ -45,7 +45,7 @@ class CriterionResult:
 def judge_criterion(
     metric: Metric, criterion: Criterion, evidence: Evidence, alpha: float, *, early_until: float | None
 ) -> CriterionResult:
-    """Return the result of a criterion. Before `early_until` a rate short of the bar is no failure, only not there yet."""
+    """Return the result of a criterion. Before `early_until` a rate short of the bar is not there yet, no failure."""
     window, total = evidence.window_of(metric), evidence.total_of(metric)
     upward = criterion.operator in ("gte", "gt")
     good_bar = criterion.bar if upward else 1 - criterion.bar

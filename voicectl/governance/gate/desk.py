@@ -77,7 +77,7 @@ class Desk:
     def sign(
         self, tier: Tier, use_cases: Sequence[str], *, reviewer: str, role: str, key: Path, renew: bool = False
     ) -> Path:
-        """Sign for opening a tier, and return the sign-off's file. Raises as the verdict does while something else fails."""
+        """Sign for opening a tier; return the sign-off's file. Raises as the verdict does while something else fails."""
         chosen = self._chosen(tier, use_cases)
         verdict = self._verdict(tier, chosen, self._audit_problem(), unsigned=True)
         if not verdict.holds_but_for_signatures:

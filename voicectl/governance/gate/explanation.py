@@ -72,7 +72,7 @@ def shortfalls(verdict: Verdict, policy: Policy) -> tuple[Line, ...]:
     return tuple(Line(line.level, line.name, f"{line.name}: {line.text}", line.place) for line in (others or found))
 
 
-def next_step(verdict: Verdict) -> str:
+def next_step(verdict: Verdict) -> str:  # noqa: PLR0911 - one a decision
     """Return what to do about it."""
     match verdict.decision:
         case "promote":

@@ -86,7 +86,7 @@ class Enforcement:
     policy: Policy
     state: RolloutState = field(default_factory=RolloutState)
 
-    def admit(self, use_case: str) -> Admitted | Refused:
+    def admit(self, use_case: str) -> Admitted | Refused:  # noqa: PLR0911 - one a reason
         """Return whether a call of this use case may be taken."""
         tier = self.policy.tier_of(use_case)
         if tier is None:
