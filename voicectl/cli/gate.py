@@ -217,9 +217,7 @@ def rules_command(
     for name, text in files:
         _write(output_folder / name, text)
     paths = [str(output_folder / name) for name, _ in files]
-    Output(json=json).result(
-        {"files": paths}, lambda console: [console.print(path, markup=False) for path in paths][:0]
-    )
+    Output(json=json).result({"files": paths}, lambda console: console.print("\n".join(paths), markup=False))
 
 
 def _policy(path: Path | None) -> "LoadedPolicy":

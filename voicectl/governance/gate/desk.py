@@ -24,7 +24,7 @@ from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.dossier import Dossier, Proposal, read_dossier
 from voicectl.governance.gate.evidence import Evidence
 from voicectl.governance.gate.refusal import refused
-from voicectl.governance.gate.verdict import SignOffState, Verdict, decide
+from voicectl.governance.gate.verdict import Decision, SignOffState, Verdict, decide
 from voicectl.governance.policy.errors import AuditBroken, SignOffMissing
 from voicectl.governance.policy.load import LoadedPolicy
 from voicectl.governance.rollout.believe import believed
@@ -77,7 +77,7 @@ class Desk:
     def sign(
         self, tier: Tier, use_cases: Sequence[str], *, reviewer: str, role: str, key: Path, renew: bool = False
     ) -> Path:
-        """Sign for opening a tier; return the sign-off's file. Raises as the verdict does while something else fails."""
+        """Sign for opening a tier; return the sign-off's file. Raises as the verdict does if something else fails."""
         chosen = self._chosen(tier, use_cases)
         verdict = self._verdict(tier, chosen, self._audit_problem(), unsigned=True)
         if not verdict.holds_but_for_signatures:
@@ -211,7 +211,7 @@ class Desk:
         if unsigned or not verdict.holds_but_for_signatures:
             return verdict
         signoff = self._signoffs(tier, use_cases)
-        decision = "unsigned" if signoff.missing or not signoff.signed else "promote"
+        decision: Decision = "unsigned" if signoff.missing or not signoff.signed else "promote"
         return replace(verdict, signoff=signoff, decision=decision)
 
     def _evidence(self, tier: Tier, as_of: float, entered_at: float | None = None) -> Evidence:

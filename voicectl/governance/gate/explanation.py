@@ -59,10 +59,10 @@ def lines(verdict: Verdict, policy: Policy) -> Iterator[Line]:
     for need in verdict.requirements:
         where: Place = ("checklist",) if need.group == "checklist" else ("tiers", verdict.tier, "entry_requires")
         yield Line("ok" if need.held else "hold", f"{need.group}: {need.name}", need.detail, where)
-    for name in verdict.signoff.signed:
-        yield Line("ok", "sign-off", name, ("signoff", "require"))
-    for name in verdict.signoff.missing:
-        yield Line("hold", "sign-off", name, ("signoff", "require"))
+    for signed in verdict.signoff.signed:
+        yield Line("ok", "sign-off", signed, ("signoff", "require"))
+    for missing in verdict.signoff.missing:
+        yield Line("hold", "sign-off", missing, ("signoff", "require"))
 
 
 def shortfalls(verdict: Verdict, policy: Policy) -> tuple[Line, ...]:
