@@ -12,7 +12,7 @@ class Percentile:
 
     `value` is None where there are too few samples for it, or where it lies among censored samples;
     `at_least` is then the bound that is known, `reason` says why. `low` and `high` bound the interval
-    (`high` None: unbounded); `method` is "order-statistics" or "clustered-bootstrap", the wider one.
+    (`high` None: unbounded); `method` is "order-statistics".
     """
 
     share: float

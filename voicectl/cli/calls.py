@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from voicectl.cli.calls_score import app as scoring
 from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
 from voicectl.cli.output import Output
 from voicectl.core.errors import ConfigError, UsageError
@@ -72,7 +73,8 @@ UseCaseOption = Annotated[str | None, typer.Option("--use-case", metavar="NAME",
 TierOption = Annotated[TierChoice | None, typer.Option("--tier", help="Of this risk tier.")]
 OutcomeOption = Annotated[OutcomeChoice | None, typer.Option("--outcome", help="That went like this.")]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show, export and complete call records.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show, export, complete and score records.")
+app.add_typer(scoring)
 
 
 @app.command("list", epilog="Example: voicectl calls list --since 7d --outcome escalated")

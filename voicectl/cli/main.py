@@ -43,7 +43,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "uninstall": Entry("voicectl.cli.uninstall", "app", "Remove voicectl from hosts; keeps data unless --purge."),
     "support-bundle": Entry("voicectl.cli.support_bundle", "app", "Collect what support needs, without secrets."),
     "plan": Entry("voicectl.cli.plan", "app", "Size hosts for a demand: calls, memory, latency, costs."),
-    "calls": Entry("voicectl.cli.calls", "app", "List, show and export call records; import outcomes."),
+    "calls": Entry("voicectl.cli.calls", "app", "List, show, export, complete and score call records."),
     "audit": Entry("voicectl.cli.audit", "app", "Prove, read and sign the audit log."),
     "gate": Entry("voicectl.cli.gate", "app", "Decide whether a use case may move a risk tier up."),
     "report": Entry("voicectl.cli.report", "app", "Write weekly, monthly and quarterly digests of calls."),
