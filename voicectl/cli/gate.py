@@ -91,11 +91,11 @@ def check_command(
 def sign_command(
     *,
     to: TierOption,
-    reviewer: Annotated[str, typer.Option("--reviewer", metavar="NAME", help="Your name, as the reviewers' file has it.")],
+    reviewer: Annotated[str, typer.Option("--reviewer", metavar="NAME", help="Your name.")],
     role: Annotated[str, typer.Option("--role", metavar="ROLE", help="The role that you sign in.")],
-    key: Annotated[Path, typer.Option("--key", "-k", metavar="KEY", help="Ed25519 key, or the .pub of one in ssh's agent.")],
+    key: Annotated[Path, typer.Option("--key", "-k", metavar="KEY", help="Your key, or its .pub.")],
     use_cases: UseCaseOption = None,
-    renew: Annotated[bool, typer.Option("--renew", help="Begin anew with the evidence of now; drops other signatures.")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Begin anew with the evidence of now.")] = False,
     policy: PolicyOption = None,
     evidence: EvidenceOption = None,
     reviewers: ReviewersOption = None,
@@ -211,9 +211,7 @@ def rules_command(
     for name, text in files:
         _write(output_folder / name, text)
     paths = [str(output_folder / name) for name, _ in files]
-    Output(json=json).result(
-        {"files": paths}, lambda console: [console.print(path, markup=False) for path in paths][:0]
-    )
+    Output(json=json).result({"files": paths}, lambda console: console.print("\n".join(paths), markup=False))
 
 
 def _policy(path: Path | None) -> "LoadedPolicy":

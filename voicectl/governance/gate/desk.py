@@ -24,13 +24,13 @@ from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.dossier import Dossier, Proposal, read_dossier
 from voicectl.governance.gate.evidence import Evidence
 from voicectl.governance.gate.refusal import refused
-from voicectl.governance.gate.verdict import SignOffState, Verdict, decide
+from voicectl.governance.gate.verdict import Decision, SignOffState, Verdict, decide
 from voicectl.governance.policy.errors import AuditBroken, SignOffMissing
 from voicectl.governance.policy.load import LoadedPolicy
 from voicectl.governance.rollout.believe import believed
 from voicectl.governance.rollout.state import Change, Enforcement, RolloutState, read_state, write_state
 from voicectl.governance.signoff.check import check_signoffs
-from voicectl.governance.signoff.envelope import open_sealed, seal
+from voicectl.governance.signoff.envelope import SignOff, open_sealed, seal
 from voicectl.governance.signoff.reviewers import Reviewers, read_reviewers
 from voicectl.governance.signoff.statement import Bindings, Signed
 from voicectl.governance.store.store import Store
@@ -77,7 +77,7 @@ class Desk:
     def sign(
         self, tier: Tier, use_cases: Sequence[str], *, reviewer: str, role: str, key: Path, renew: bool = False
     ) -> Path:
-        """Sign for opening a tier, and return the sign-off's file. Raises as the verdict does while something else fails."""
+        """Sign for opening a tier, and return the sign-off's file. Raises the verdict's error while more is missing."""
         chosen = self._chosen(tier, use_cases)
         verdict = self._verdict(tier, chosen, self._audit_problem(), unsigned=True)
         if not verdict.holds_but_for_signatures:
@@ -203,15 +203,15 @@ class Desk:
             tier,
             use_cases,
             evidence,
-            needed,
-            SignOffState(missing=("nobody has signed",)),
+            requirements=needed,
+            signoff=SignOffState(missing=("nobody has signed",)),
             audit_problem=audit_problem or enforcement.state.problem,
             tier_below_open=opened,
         )
         if unsigned or not verdict.holds_but_for_signatures:
             return verdict
         signoff = self._signoffs(tier, use_cases)
-        decision = "unsigned" if signoff.missing or not signoff.signed else "promote"
+        decision: Decision = "unsigned" if signoff.missing or not signoff.signed else "promote"
         return replace(verdict, signoff=signoff, decision=decision)
 
     def _evidence(self, tier: Tier, as_of: float, entered_at: float | None = None) -> Evidence:
@@ -236,7 +236,7 @@ class Desk:
             return SignOffState(missing=(error.message,))
         return self._signoff_state(found.proposal, signoffs, self._bindings(found.proposal))
 
-    def _signoff_state(self, proposal: Proposal, signoffs: Sequence, bindings: Bindings) -> SignOffState:  # type: ignore[type-arg]
+    def _signoff_state(self, proposal: Proposal, signoffs: Sequence[SignOff], bindings: Bindings) -> SignOffState:
         attested = read_attestations(self.evidence_file, self.policy.policy)
         return check_signoffs(
             self.policy.policy,

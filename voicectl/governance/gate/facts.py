@@ -30,7 +30,7 @@ Column = ColumnElement[Any]
 UNKNOWN: Final = 2
 """Third value of a fact that is yes (1) or no (0)."""
 OUTBOUND: Final = ("dnc_dial", "out_of_window_dial", "missing_consent")
-"""Zero-tolerance events that the row of a call that was dialled shows, as the bits of one fact, the first the lowest."""
+"""Zero-tolerance events that the row of a dialled call shows, as the bits of one fact, the first the lowest."""
 VIOLATIONS: Final = (*OUTBOUND, "missing_baa")
 """Zero-tolerance events that a row itself shows, whatever was reported."""
 SIZES: Final[dict[str, int]] = {

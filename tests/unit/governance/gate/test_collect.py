@@ -91,7 +91,7 @@ def test_complaints_count_only_once_matured_and_imported() -> None:
     for row in case.rows:
         row["tier"], row["use_case"] = "medium", "account_changes"
     case.tier = "medium"
-    complained = [row for row in case.rows if row["escalated"]][0]
+    complained = next(row for row in case.rows if row["escalated"])
     case.complaints.append({"complaint_id": "1", "call_id": complained["call_id"], "received_at": NOW - DAY})
     tally = case.evidence().total_of("escalation_to_complaint")
     matured = [row for row in case.rows if row["escalated"] and row["ended_at"] <= NOW - 3600 - 7 * DAY]
