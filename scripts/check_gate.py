@@ -11,7 +11,6 @@ Each prints one JSON document and exits 1 when its bar is not met.
 """
 
 import argparse
-import contextlib
 import json
 import math
 import random
@@ -21,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ TRANSFERS_A_DAY = 13
 """Of 60 calls, at the usual escalation rate of 22 %."""
 
 
-def promoted(rate: float, bar: float, a_day: int, min_n: int, paths: int, seed: int) -> "np.ndarray[Any, Any]":
+def promoted(rate: float, bar: float, *, a_day: int, min_n: int, paths: int, seed: int) -> "np.ndarray[Any, Any]":
     """Return for every simulated rollout and day whether the criterion was met: the rule of the gate, vectorised."""
     good = np.random.default_rng(seed).binomial(a_day, rate, (paths, DAYS)).cumsum(axis=1)
     total = np.arange(1, DAYS + 1) * a_day
@@ -69,19 +69,19 @@ def chance(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         "warm transfers 95 %": (0.95, TRANSFERS_A_DAY, 52),
     }
     found["false_promotion"] = {
-        name: float(promoted(bar, bar, a_day, least, paths, seed).any(axis=1).mean())
+        name: float(promoted(bar, bar, a_day=a_day, min_n=least, paths=paths, seed=seed).any(axis=1).mean())
         for seed, (name, (bar, a_day, least)) in enumerate(at_bar.items())
     }
     power = {}
     for seed, (name, bar) in enumerate((("containment 70 % at 75 %", 0.70), ("containment 60 % at 65 %", 0.60))):
-        met = promoted(bar + 0.05, bar, A_DAY, 200, paths, 100 + seed)
+        met = promoted(bar + 0.05, bar, a_day=A_DAY, min_n=200, paths=paths, seed=100 + seed)
         days = np.where(met.any(axis=1), met.argmax(axis=1) + 1, DAYS + 1)
         power[name] = {"power": float(met.any(axis=1).mean()), "median_day": float(np.median(days))}
     found["power"] = power
     whole = (
-        promoted(0.75, 0.70, A_DAY, 200, paths, 7)
-        & promoted(0.998, 0.98, A_DAY, 133, paths, 8)
-        & promoted(0.995, 0.95, TRANSFERS_A_DAY, 52, paths, 9)
+        promoted(0.75, 0.70, a_day=A_DAY, min_n=200, paths=paths, seed=7)
+        & promoted(0.998, 0.98, a_day=A_DAY, min_n=133, paths=paths, seed=8)
+        & promoted(0.995, 0.95, a_day=TRANSFERS_A_DAY, min_n=52, paths=paths, seed=9)
     )
     found["low_tier_together"] = {
         "rates": "containment 75 %, flags 0.2 %, warm transfers 99.5 %",
@@ -93,7 +93,7 @@ def chance(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
 
 
 def _spoiled(seed: int) -> tuple[str, str, str]:
-    chance_of = random.Random(seed)  # noqa: S311 - a repeatable choice
+    chance_of = random.Random(seed)  # noqa: S311 - a test
     spoiler = SPOILERS[seed % len(SPOILERS)]
     case = GateCase(
         days=chance_of.randint(8, 12),
@@ -129,7 +129,7 @@ def adversarial(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
 
 def changed_bytes(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """Change one byte, or one value of a row, and count what goes unnoticed."""
-    chance_of, number = random.Random(1), arguments.changes  # noqa: S311 - a repeatable choice
+    chance_of, number = random.Random(1), arguments.changes  # noqa: S311 - a test
     missed = {"policy": 0, "signoff": 0, "evidence": 0}
     policy = PACKAGED.read_bytes()
     whole = load_policy().sha256
@@ -137,13 +137,11 @@ def changed_bytes(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         people = panel(Path(name))
         signoff = seal(statement("one"), BINDINGS, people.keys["one"])
         for _ in range(number):
-            with contextlib.suppress(VoicectlError):
+            with suppress(VoicectlError):
                 missed["policy"] += parse_policy(Path("p"), _changed(policy, chance_of)).sha256 == whole
-            try:
+            with suppress(VoicectlError):
                 open_sealed(_changed(signoff, chance_of), people.reviewers, "s")
                 missed["signoff"] += 1
-            except VoicectlError:
-                pass
     missed["evidence"] = _changed_evidence(number, chance_of)
     return {"changes_each": number, "missed": missed}, not any(missed.values())
 

@@ -161,7 +161,7 @@ class GateCase:
     def verdict(self, **changes: Any) -> Verdict:
         policy = quiet_policy()
         settings: dict[str, Any] = {"audit_problem": None, "tier_below_open": True, "signoff": SIGNED, **changes}
-        return decide(policy, "medium", ("appointment_scheduling",), self.evidence(), HELD, **settings)
+        return decide(policy, "medium", ("appointment_scheduling",), self.evidence(), requirements=HELD, **settings)
 
 
 def quiet_policy() -> Policy:

@@ -91,17 +91,11 @@ def check_command(
 def sign_command(
     *,
     to: TierOption,
-    reviewer: Annotated[
-        str, typer.Option("--reviewer", metavar="NAME", help="Your name, as the reviewers' file has it.")
-    ],
+    reviewer: Annotated[str, typer.Option("--reviewer", metavar="NAME", help="Your name.")],
     role: Annotated[str, typer.Option("--role", metavar="ROLE", help="The role that you sign in.")],
-    key: Annotated[
-        Path, typer.Option("--key", "-k", metavar="KEY", help="Ed25519 key, or the .pub of one in ssh's agent.")
-    ],
+    key: Annotated[Path, typer.Option("--key", "-k", metavar="KEY", help="Your key, or its .pub.")],
     use_cases: UseCaseOption = None,
-    renew: Annotated[
-        bool, typer.Option("--renew", help="Begin anew with the evidence of now; drops other signatures.")
-    ] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Begin anew with the evidence of now.")] = False,
     policy: PolicyOption = None,
     evidence: EvidenceOption = None,
     reviewers: ReviewersOption = None,

@@ -14,7 +14,7 @@ Z95: Final = 1.645
 MIN_EVENTS: Final = 10
 """Events below which no rate is told, and so no alert on it."""
 MIN_OWN_EVENTS: Final = 100
-"""Events below which a use case is not judged apart from its tier: on fewer, a good one breaks bars by chance."""
+"""Events below which a use case is not judged apart from its tier: chance alone would break every bar on fewer."""
 
 
 @dataclass(frozen=True, slots=True)

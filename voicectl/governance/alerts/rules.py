@@ -12,8 +12,10 @@ import yaml
 from voicectl.governance.alerts import metrics
 from voicectl.governance.policy.schema import Alert, Policy
 
+EVALUATION_S: Final = 3600
+"""Time between evaluations in the tests."""
 STEP_S: Final = 300
-"""Time between samples in the tests."""
+"""Time between samples of what changes within an hour, in the tests; of everything else it is an hour."""
 _HOUR: Final = 3600
 _DAY: Final = 86_400
 HOLD: Final = "10m"
@@ -90,7 +92,7 @@ def test_file(policy: Policy, rules_name: str) -> str:
     tests = [test for rule in found for test in (_test(rule, True), _test(rule, False))]
     tests += [_absent_test(metric) for metric in dict.fromkeys(rule.metric for rule in found)]
     return _yaml(
-        {"rule_files": [rules_name], "evaluation_interval": f"{STEP_S}s", "tests": tests},
+        {"rule_files": [rules_name], "evaluation_interval": f"{EVALUATION_S}s", "tests": tests},
         "Generated from the gate policy by `voicectl gate rules`: each alert fires, stays quiet, and is missed.",
     )
 
@@ -117,9 +119,9 @@ def _rule(alert: Alert, policy: Policy) -> Rule:
         case "containment_rate":
             return _containment(alert, labels, int(policy.defaults.window))
         case "compliance_flag_rate":
-            return _share(alert, labels, metrics.COMPLIANCE, 'flagged!="no"', ('flagged="yes"', 'flagged="no"'), over)
+            return _share(alert, labels, metrics.COMPLIANCE, ('flagged="yes"', 'flagged="no"'), over)
         case "warm_transfer_failure":
-            return _share(alert, labels, metrics.TRANSFERS, 'warm!="yes"', ('warm="no"', 'warm="yes"'), window)
+            return _share(alert, labels, metrics.TRANSFERS, ('warm="no"', 'warm="yes"'), window)
         case "wer":
             return _words(alert, labels, window)
 
@@ -147,9 +149,9 @@ def _latency(alert: Alert, labels: dict[str, str]) -> Rule:
     )
 
 
-def _share(alert: Alert, labels: dict[str, str], metric: str, bad: str, values: tuple[str, str], over: int) -> Rule:
-    """Return the rule of a share of bad events; what is unknown counts as bad."""
-    bar, window = alert.gt, f"[{over}s]"
+def _share(alert: Alert, labels: dict[str, str], metric: str, values: tuple[str, str], over: int) -> Rule:
+    """Return the rule of a share of events that are not good; `values` are the labels of a bad and of a good one."""
+    bar, window, bad = alert.gt, f"[{over}s]", values[1].replace("=", "!=")
     expression = (
         f"sum by (use_case) (increase({metric}{{{bad}}}{window}))"
         f" / (sum by (use_case) (increase({metric}{window})) > 0) > {bar:g}"
@@ -233,12 +235,13 @@ def _words(alert: Alert, labels: dict[str, str], over: int) -> Rule:
 
 
 def _test(rule: Rule, fires: bool) -> dict[str, Any]:
-    samples = rule.last_s // STEP_S + 12
-    at_s = (2 * samples - 1) * STEP_S
+    step_s = STEP_S if rule.last_s <= _HOUR else _HOUR
+    samples = rule.last_s // step_s + 24
+    at_s = (2 * samples - 1) * step_s
     expected = {"exp_labels": {**rule.labels, **rule.firing_labels}, "exp_annotations": {"summary": rule.summary}}
     return {
         "name": f"{rule.name} {'fires' if fires else 'stays quiet'}",
-        "interval": f"{STEP_S}s",
+        "interval": f"{step_s}s",
         "input_series": [
             {"series": one.name, "values": _values(one, samples, fires)} for one in rule.series
         ],

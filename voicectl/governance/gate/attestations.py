@@ -97,17 +97,18 @@ def _requirements(
     policy: Policy, tier: Tier, use_cases: Sequence[str], attested: Attested, today: dt.date
 ) -> Iterator[Requirement]:
     for name in policy.tiers[tier].entry_requires:
-        yield _one(name, "entry", tier, use_cases, attested, today)
+        yield _one(name, "entry", tier=tier, use_cases=use_cases, attested=attested, today=today)
     for name in policy.checklist:
         if name == "signoff_recorded":
             # The gate itself sees to it: nobody has to vouch for signatures that are checked.
             continue
-        yield _one(name, "checklist", tier, use_cases, attested, today)
+        yield _one(name, "checklist", tier=tier, use_cases=use_cases, attested=attested, today=today)
 
 
 def _one(
     name: str,
     group: Literal["entry", "checklist"],
+    *,
     tier: Tier,
     use_cases: Sequence[str],
     attested: Attested,

@@ -58,7 +58,7 @@ def collect(
         longest_call_s=LONGEST_CALL_S,
         matured=None if imported_at is None else min(settled, imported_at) - _maturity(policy, tier),
     )
-    counts = counted(rows.started, rows.ended, rows.code, rows.trace, use_cases, newest, spans)
+    counts = counted(rows.started, rows.ended, rows.code, rows.trace, use_cases=use_cases, newest=newest, spans=spans)
     judges = {setup.judge for setup in newest.values() if setup.judge is not None}
     violations = reported_violations(connection, use_cases, entered_at, as_of)
     return Evidence(
@@ -67,7 +67,16 @@ def collect(
         window_s=policy.defaults.window,
         entered_at=entered_at,
         use_cases=counts.use_cases,
-        structure=_structure(connection, policy, tier, counts.structure, as_of, now, entered_at, imported_at),
+        structure=_structure(
+            connection,
+            policy,
+            tier,
+            counts.structure,
+            as_of=as_of,
+            now=now,
+            entered_at=entered_at,
+            imported_at=imported_at,
+        ),
         judge=judge_errors(connection, judges.pop(), as_of) if len(judges) == 1 else {},
         violations={
             name: violations.get(name, 0) + counts.violations.get(name, 0)
@@ -155,34 +164,33 @@ def _structure(
     policy: Policy,
     tier: Tier,
     found: Mapping[str, int],
+    *,
     as_of: float,
     now: float,
     entered_at: float,
     imported_at: float | None,
 ) -> Structure:
+    """Return what must not be there: what the rows told (`found`), and what only the tables around them tell."""
     call, ours = calls.c, calls.c.use_case.in_(policy.tiers[tier].use_cases)
     late = now + CLOCK_SKEW_S
 
     def count(*conditions: Any) -> int:
         return int(connection.execute(select(func.count()).select_from(calls).where(*conditions)).scalar_one())
 
-    scopes = policy.tiers[tier].forbid_scopes
+    lately = select(func.max(call.ended_at)).where(
+        ours, call.started_at >= as_of - 6 * LONGEST_CALL_S, call.ended_at <= as_of
+    )
+    future = or_(call.started_at > late, and_(call.started_at > as_of - 86_400, call.ended_at > late))
     return Structure(
-        newest_ended_at=connection.execute(
-            select(func.max(call.ended_at)).where(
-                ours, call.started_at >= as_of - LONGEST_CALL_S * 6, call.ended_at <= as_of
-            )
-        ).scalar(),
-        in_the_future=count(
-            ours, or_(call.started_at > late, and_(call.started_at > as_of - 86_400, call.ended_at > late))
-        ),
+        newest_ended_at=connection.execute(lately).scalar(),
+        in_the_future=count(ours, future),
         before_time=count(ours, call.started_at < OLDEST_AT),
         unlisted=_unlisted(connection, policy, tier, entered_at, as_of),
         without_row=_without_row(connection, entered_at, as_of - LONGEST_CALL_S),
         complaints_imported_at=imported_at,
-        forbidden_scope=found["dtmf"] if "pci" in scopes else 0,
+        forbidden_scope=found["dtmf"] if "pci" in policy.tiers[tier].forbid_scopes else 0,
         **{name: number for name, number in found.items() if name != "dtmf"},
-    )  # fmt: skip
+    )
 
 
 def _unlisted(connection: Connection, policy: Policy, tier: Tier, since: float, as_of: float) -> int:

@@ -65,6 +65,7 @@ def counted(
     ended: Ints,
     code: Ints,
     trace: Ints,
+    *,
     use_cases: Sequence[str],
     newest: Mapping[str, Newest],
     spans: Spans,

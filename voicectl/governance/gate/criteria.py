@@ -45,7 +45,7 @@ class CriterionResult:
 def judge_criterion(
     metric: Metric, criterion: Criterion, evidence: Evidence, alpha: float, *, early_until: float | None
 ) -> CriterionResult:
-    """Return the result of a criterion. Before `early_until` a rate short of the bar is not there yet, no failure."""
+    """Return the result of a criterion. Before `early_until` a rate short of the bar is no failure."""
     window, total = evidence.window_of(metric), evidence.total_of(metric)
     upward = criterion.operator in ("gte", "gt")
     good_bar = criterion.bar if upward else 1 - criterion.bar
@@ -58,8 +58,18 @@ def judge_criterion(
     needed = -math.log(alpha)
     more = _more(window, total, test_bar, alpha, criterion.min_n)
     lower = wilson_lower(window.good, window.total, alpha)
-    state, reasons = _state(metric, criterion, window, total, good_rate, good_bar, decided, needed, doubt)
-    if state == "hold" and _is_worse(window, total, test_bar, alpha, criterion, good_rate, good_bar):
+    state, reasons = _state(
+        metric,
+        criterion,
+        window,
+        total,
+        good_rate=good_rate,
+        good_bar=good_bar,
+        decided=decided,
+        needed=needed,
+        doubt=doubt,
+    )
+    if state == "hold" and _is_worse(window, total, test_bar, alpha, criterion, good_rate=good_rate, good_bar=good_bar):
         state = "hold" if early_until is not None and evidence.as_of < early_until else "failed"
     return CriterionResult(
         metric=metric,
@@ -114,6 +124,7 @@ def _state(
     criterion: Criterion,
     window: Tally,
     total: Tally,
+    *,
     good_rate: float | None,
     good_bar: float,
     decided: float,
@@ -147,6 +158,7 @@ def _is_worse(
     bar: float,
     alpha: float,
     criterion: Criterion,
+    *,
     good_rate: float | None,
     good_bar: float,
 ) -> bool:

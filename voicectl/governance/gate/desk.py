@@ -30,7 +30,7 @@ from voicectl.governance.policy.load import LoadedPolicy
 from voicectl.governance.rollout.believe import believed
 from voicectl.governance.rollout.state import Change, Enforcement, RolloutState, read_state, write_state
 from voicectl.governance.signoff.check import check_signoffs
-from voicectl.governance.signoff.envelope import open_sealed, seal
+from voicectl.governance.signoff.envelope import SignOff, open_sealed, seal
 from voicectl.governance.signoff.reviewers import Reviewers, read_reviewers
 from voicectl.governance.signoff.statement import Bindings, Signed
 from voicectl.governance.store.store import Store
@@ -77,7 +77,7 @@ class Desk:
     def sign(
         self, tier: Tier, use_cases: Sequence[str], *, reviewer: str, role: str, key: Path, renew: bool = False
     ) -> Path:
-        """Sign for opening a tier; return the sign-off's file. Raises as the verdict does if something else fails."""
+        """Sign for opening a tier, and return the sign-off's file. Raises the verdict's error while more is missing."""
         chosen = self._chosen(tier, use_cases)
         verdict = self._verdict(tier, chosen, self._audit_problem(), unsigned=True)
         if not verdict.holds_but_for_signatures:
@@ -203,8 +203,8 @@ class Desk:
             tier,
             use_cases,
             evidence,
-            needed,
-            SignOffState(missing=("nobody has signed",)),
+            requirements=needed,
+            signoff=SignOffState(missing=("nobody has signed",)),
             audit_problem=audit_problem or enforcement.state.problem,
             tier_below_open=opened,
         )
@@ -236,7 +236,7 @@ class Desk:
             return SignOffState(missing=(error.message,))
         return self._signoff_state(found.proposal, signoffs, self._bindings(found.proposal))
 
-    def _signoff_state(self, proposal: Proposal, signoffs: Sequence, bindings: Bindings) -> SignOffState:  # type: ignore[type-arg]
+    def _signoff_state(self, proposal: Proposal, signoffs: Sequence[SignOff], bindings: Bindings) -> SignOffState:
         attested = read_attestations(self.evidence_file, self.policy.policy)
         return check_signoffs(
             self.policy.policy,

@@ -22,6 +22,16 @@ HEADLINES: Final[dict[Decision, str]] = {
 }
 
 
+_NEXT: Final[dict[Decision, str]] = {
+    "promote": "voicectl gate promote --to {tier}",
+    "failed": "find out why in `voicectl report weekly`, change what is wrong, and let evidence begin anew",
+    "unfit": "put right what is named above; nothing is decided before",
+    "unsigned": "voicectl gate sign --to {tier} --reviewer NAME --role ROLE --key KEY",
+    "broken": "voicectl audit verify",
+    "stopped": "voicectl gate demote the use case and find the cause; evidence counts from its next promotion on",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One thing that was looked at. `place` is where the policy asks for it."""
@@ -72,28 +82,14 @@ def shortfalls(verdict: Verdict, policy: Policy) -> tuple[Line, ...]:
     return tuple(Line(line.level, line.name, f"{line.name}: {line.text}", line.place) for line in (others or found))
 
 
-def next_step(verdict: Verdict) -> str:  # noqa: PLR0911 - one a decision
+def next_step(verdict: Verdict) -> str:
     """Return what to do about it."""
-    match verdict.decision:
-        case "promote":
-            return f"voicectl gate promote --to {verdict.tier}"
-        case "hold":
-            days = [result.days for result in verdict.criteria if result.state == "hold" and result.days is not None]
-            return (
-                f"let it run: a decision is likely in about {max(days):.0f} days"
-                if days
-                else "let it run, and check again"
-            )
-        case "failed":
-            return "find out why in `voicectl report weekly`, change what is wrong, and let evidence begin anew"
-        case "unfit":
-            return "put right what is named above; nothing is decided before"
-        case "unsigned":
-            return f"voicectl gate sign --to {verdict.tier} --reviewer NAME --role ROLE --key KEY"
-        case "broken":
-            return "voicectl audit verify"
-        case "stopped":
-            return "voicectl gate demote the use case, find the cause; evidence counts from its next promotion on"
+    if verdict.decision == "hold":
+        days = [result.days for result in verdict.criteria if result.state == "hold" and result.days is not None]
+        return (
+            f"let it run: a decision is likely in about {max(days):.0f} days" if days else "let it run, and check again"
+        )
+    return _NEXT[verdict.decision].format(tier=verdict.tier)
 
 
 def criterion_text(result: CriterionResult) -> str:

@@ -85,9 +85,9 @@ def decide(
     tier: Tier,
     use_cases: Sequence[str],
     evidence: Evidence | None,
+    *,
     requirements: Sequence[Requirement],
     signoff: SignOffState,
-    *,
     audit_problem: str | None,
     tier_below_open: bool,
 ) -> Verdict:
@@ -109,7 +109,15 @@ def decide(
             listed = ((name, evidence.violations.get(name, 0)) for name in policy.zero_tolerance)
             events = tuple((name, number) for name, number in listed if number)
     decision = _decision(
-        criteria, vetoes, alerts, reasons, events, requirements, signoff, audit_problem, tier_below_open
+        criteria=criteria,
+        vetoes=vetoes,
+        alerts=alerts,
+        reasons=reasons,
+        events=events,
+        requirements=requirements,
+        signoff=signoff,
+        audit_problem=audit_problem,
+        tier_below_open=tier_below_open,
     )
     return Verdict(
         tier=tier,
@@ -129,6 +137,7 @@ def decide(
 
 
 def _decision(
+    *,
     criteria: Sequence[CriterionResult],
     vetoes: Sequence[UseCaseVeto],
     alerts: Sequence[AlertResult],

@@ -56,7 +56,7 @@ class Refused(Exception):
 
 
 def read_document(path: Path, model: type[M], error: type[VoicectlError], *, start: str) -> Document[M]:
-    """Return the document of a file. Raises `error` with file, line and key; without a better hint, `start` is it."""
+    """Return the document of a file. Raises `error`, naming file, line and key; `start` is its hint without another."""
     try:
         # One more than may be read, so that a device or a huge file is never taken in whole.
         with path.open("rb") as file:

@@ -86,7 +86,7 @@ class Enforcement:
     policy: Policy
     state: RolloutState = field(default_factory=RolloutState)
 
-    def admit(self, use_case: str) -> Admitted | Refused:  # noqa: PLR0911 - one a reason
+    def admit(self, use_case: str) -> Admitted | Refused:
         """Return whether a call of this use case may be taken."""
         tier = self.policy.tier_of(use_case)
         if tier is None:
@@ -95,9 +95,7 @@ class Enforcement:
             return Refused(f"the rollout state cannot be believed: {self.state.problem}")
         change = self.state.last_change(use_case)
         if change is None:
-            if tier == TIERS[0]:
-                return Admitted(tier)
-            return Refused(f"tier {tier} was not opened for it")
+            return Admitted(tier) if tier == TIERS[0] else Refused(f"tier {tier} was not opened for it")
         if change.action == "demote":
             return Refused(f"demoted: {change.reason}")
         if change.tier != tier:

@@ -26,7 +26,18 @@ def check_signoffs(
     valid: dict[str, SignOff] = {}
     missing: list[str] = []
     for signoff in signoffs:
-        problems = list(_problems(policy, signoff, tier, use_cases, as_of, bindings, author, now))
+        problems = list(
+            _problems(
+                policy,
+                signoff,
+                tier=tier,
+                use_cases=use_cases,
+                as_of=as_of,
+                bindings=bindings,
+                author=author,
+                now=now,
+            )
+        )
         missing += [f"{signoff.signed.role} ({signoff.reviewer.name}): {problem}" for problem in problems]
         if not problems:
             valid.setdefault(signoff.signed.role, signoff)
@@ -47,6 +58,7 @@ def check_signoffs(
 def _problems(
     policy: Policy,
     signoff: SignOff,
+    *,
     tier: str,
     use_cases: Sequence[str],
     as_of: float,

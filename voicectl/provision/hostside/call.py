@@ -24,8 +24,8 @@ from .sound import Sound, agent_side
 MAX_ANSWER_BYTES: Final = 1_000_000
 _KEY_READABLE: Final = 0o077 & ~WRITABLE_BY_OTHERS
 _MIN_SAMPLES: Final = 2400
-MAX_REPLY_TOKENS: Final = 24
-"""Some five seconds of speech: enough to be judged by, and nobody waits for the rest of a long answer."""
+MAX_REPLY_TOKENS: Final = 16
+"""Some three seconds of speech: enough to be judged by, and nobody waits for the rest of a long answer."""
 
 
 @dataclass(frozen=True, slots=True)

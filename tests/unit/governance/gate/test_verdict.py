@@ -59,7 +59,7 @@ def test_a_broken_audit_log_stops_with_25() -> None:
 def test_an_entry_requirement_that_nobody_vouches_for_holds_with_22() -> None:
     needs = (*HELD, Requirement("rollback_plan", "checklist", False, "nobody vouches for it"))
     verdict = decide(
-        quiet_policy(), "medium", ("account_changes",), GateCase().evidence(), needs, SIGNED,
+        quiet_policy(), "medium", ("account_changes",), GateCase().evidence(), requirements=needs, signoff=SIGNED,
         audit_problem=None, tier_below_open=True,
     )  # fmt: skip
     assert verdict.exit_code == 22
@@ -71,7 +71,7 @@ def test_a_closed_tier_below_holds() -> None:
 
 def test_evidence_of_another_tier_is_none() -> None:
     verdict = decide(
-        quiet_policy(), "high", ("loan_status",), GateCase().evidence(), HELD, SIGNED,
+        quiet_policy(), "high", ("loan_status",), GateCase().evidence(), requirements=HELD, signoff=SIGNED,
         audit_problem=None, tier_below_open=True,
     )  # fmt: skip
     assert verdict.exit_code == 22
