@@ -117,9 +117,7 @@ async def hold(name: str, levels: list[int], level_s: float, folder: Path) -> li
     async def group(num_calls: int, begins_s: float) -> None:
         await asyncio.sleep(begins_s)
         spread_s = min(level_s / 3, 6.0)
-        load = LoadShape(
-            num_calls, 99, spread_s / num_calls, workload.think_s, workload.think_s / 2, unanswered_s=15.0
-        )
+        load = LoadShape(num_calls, 99, spread_s / num_calls, workload.think_s, workload.think_s / 2, unanswered_s=15.0)
         await run_calls(url, load, utterances, turns.append, stopping)
 
     overrides = (*settings_of(workload), "llm.hot_sessions=32")

@@ -30,5 +30,7 @@ EXACT = replace(SPEEDS, spread={}, crowd_speed=1.0, session_cores=0.0)
 TURN = TurnShape(
     speech_s=3.0, end_pause_s=0.3, prompt_tokens=16, first_clause_tokens=8, reply_tokens=25, clauses_s=(1.5, 3.0)
 )
-CONVERSATION = Conversation("test", (TURN, replace(TURN, speech_s=2.0, end_pause_s=0.55)), think_s=6.0, think_spread_s=3.0)
+CONVERSATION = Conversation(
+    "test", (TURN, replace(TURN, speech_s=2.0, end_pause_s=0.55)), think_s=6.0, think_spread_s=3.0
+)
 TUNING = Tuning(late_s={"stt": 0.8, "llm": 1.0, "tts": 1.0, "turn": 0.6})

@@ -67,7 +67,9 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
         unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}", hint="name another with --out") from error
+        raise ConfigError(
+            f"{path}: cannot be written: {error.strerror or error}", hint="name another with --out"
+        ) from error
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -86,7 +86,9 @@ class Conversation:
                     hint=f"callers who wait for replies speak {most:.0%} of the time at most; "
                     "lower --talk-ratio or --reply-tokens",
                 )
-            changed = replace(changed, think_s=think_s, think_spread_s=min(think_s, changed.think_spread_s or think_s / 2))
+            changed = replace(
+                changed, think_s=think_s, think_spread_s=min(think_s, changed.think_spread_s or think_s / 2)
+            )
         return changed
 
     def document(self) -> dict[str, Any]:
@@ -148,14 +150,113 @@ class Tuning:
 REFERENCE: Final = Conversation(
     "reference",
     (
-        TurnShape(1.10, 0.36, 11, 8, 11, (1.06, 1.37,), (), 0.076),
-        TurnShape(3.38, 0.35, 16, 7, 11, (1.06, 2.33,), (), 0.048),
-        TurnShape(1.85, 0.12, 13, 8, 11, (1.01, 1.43,), (Pause(0.64, 0.13),), 0.000),
-        TurnShape(3.06, 0.56, 15, 8, 11, (0.99, 1.46,), (), 0.019),
-        TurnShape(1.84, 0.18, 12, 10, 25, (0.87, 3.03,), (), 0.000),
-        TurnShape(2.19, 0.48, 12, 7, 12, (1.64, 1.78,), (Pause(0.65, 0.13), Pause(1.67, 0.16),), 0.124),
-        TurnShape(3.56, 0.30, 20, 8, 18, (1.73, 2.37,), (), 0.001),
-        TurnShape(2.52, 0.57, 17, 8, 19, (1.36, 2.29,), (Pause(0.76, 0.18),), 0.032),
+        TurnShape(
+            1.10,
+            0.36,
+            11,
+            8,
+            11,
+            (
+                1.06,
+                1.37,
+            ),
+            (),
+            0.076,
+        ),
+        TurnShape(
+            3.38,
+            0.35,
+            16,
+            7,
+            11,
+            (
+                1.06,
+                2.33,
+            ),
+            (),
+            0.048,
+        ),
+        TurnShape(
+            1.85,
+            0.12,
+            13,
+            8,
+            11,
+            (
+                1.01,
+                1.43,
+            ),
+            (Pause(0.64, 0.13),),
+            0.000,
+        ),
+        TurnShape(
+            3.06,
+            0.56,
+            15,
+            8,
+            11,
+            (
+                0.99,
+                1.46,
+            ),
+            (),
+            0.019,
+        ),
+        TurnShape(
+            1.84,
+            0.18,
+            12,
+            10,
+            25,
+            (
+                0.87,
+                3.03,
+            ),
+            (),
+            0.000,
+        ),
+        TurnShape(
+            2.19,
+            0.48,
+            12,
+            7,
+            12,
+            (
+                1.64,
+                1.78,
+            ),
+            (
+                Pause(0.65, 0.13),
+                Pause(1.67, 0.16),
+            ),
+            0.124,
+        ),
+        TurnShape(
+            3.56,
+            0.30,
+            20,
+            8,
+            18,
+            (
+                1.73,
+                2.37,
+            ),
+            (),
+            0.001,
+        ),
+        TurnShape(
+            2.52,
+            0.57,
+            17,
+            8,
+            19,
+            (
+                1.36,
+                2.29,
+            ),
+            (Pause(0.76, 0.18),),
+            0.032,
+        ),
     ),
     think_s=6.0,
     think_spread_s=3.0,

@@ -84,7 +84,9 @@ def demand_of(
     if not (math.isfinite(calls_per_hour) and calls_per_hour > 0):
         raise UsageError(f"{calls_per_hour} calls an hour are none", hint="for example --calls-per-hour 1200")
     if day not in PROFILES:
-        raise UsageError(f"no day is called {day!r}", hint=f"there are {', '.join(PROFILES)}; or give --demand FILE.csv")
+        raise UsageError(
+            f"no day is called {day!r}", hint=f"there are {', '.join(PROFILES)}; or give --demand FILE.csv"
+        )
     calls = tuple(calls_per_hour * share for share in PROFILES[day])
     starts = tuple(f"{hour:02d}:00" for hour in range(24))
     return Demand(calls, starts, handle_s, talk_ratio, dict(languages or ENGLISH))
@@ -103,7 +105,9 @@ def language_shares(given: Sequence[str]) -> dict[str, float]:
         try:
             shares[code] = float(share) if equals else None
         except ValueError:
-            raise UsageError(f"--language {text}: {share!r} is no share", hint="for example --language en=0.7") from None
+            raise UsageError(
+                f"--language {text}: {share!r} is no share", hint="for example --language en=0.7"
+            ) from None
     left = 1 - sum(share for share in shares.values() if share is not None)
     open_ones = [code for code, share in shares.items() if share is None]
     found = {code: left / len(open_ones) if share is None else share for code, share in shares.items()}

@@ -32,7 +32,9 @@ def blocking(erlangs: float, lines: int) -> float:
 def lines_for(erlangs: float, target: float) -> int:
     """Return the fewest lines with at most `target` of the calls blocked. Raises UsageError beyond a million."""
     if not 0 < target < 1:
-        raise UsageError(f"a blocking of {target} is none: name a share between 0 and 1", hint="for example --blocking 1%")
+        raise UsageError(
+            f"a blocking of {target} is none: name a share between 0 and 1", hint="for example --blocking 1%"
+        )
     blocked, lines = 1.0, 0
     while blocked > target and erlangs > 0:
         lines += 1

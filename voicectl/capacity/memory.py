@@ -50,9 +50,7 @@ def sessions_in_memory(
     return max(0, int(free_gb * GB / (kv_bytes * context_tokens)))
 
 
-def card_map(
-    *, vram_gb: float, weights_gb: float, stt_gb: float, kv_bytes: float, cache_tokens: int
-) -> MemoryMap:
+def card_map(*, vram_gb: float, weights_gb: float, stt_gb: float, kv_bytes: float, cache_tokens: int) -> MemoryMap:
     """Return what lies on a card that runs the language model and speech to text; the voice stays on the CPU."""
     return MemoryMap(
         vram_gb,

@@ -18,7 +18,6 @@ from voicectl.core.profile import Profile
 
 HEADROOM: Final = 0.7
 """Part of a resource that is planned with where nothing tells how late it gets beyond."""
-CURVE_POINTS: Final = 7
 MOST_CACHE_TOKENS: Final = 262_144
 
 
@@ -78,7 +77,10 @@ def plan(question: Question) -> Plan:
             Pool(language, share, hosts_for(demand.peak_erlangs * share, sessions, question.blocking))
             for language, share in demand.languages.items()
         )
-        hosts, hosts_with_loss = sum(pool.hosts.hosts for pool in pools), sum(pool.hosts.hosts_with_loss for pool in pools)
+        hosts, hosts_with_loss = (
+            sum(pool.hosts.hosts for pool in pools),
+            sum(pool.hosts.hosts_with_loss for pool in pools),
+        )
         lines = hosts_with_loss * sessions
         overload = question.profile.overload
         burst_found = burst(
@@ -92,9 +94,7 @@ def plan(question: Question) -> Plan:
         )
         peak = host.predict(max(1, min(sessions, round(demand.peak_erlangs / hosts_with_loss))), slo=slo)
         mean = sum(demand.calls) / len(demand.calls) * demand.handle_s / 3600
-        costs = costs_of(
-            hosts_with_loss, demand.minutes_a_month, mean / lines, question.costs, question.prices
-        )
+        costs = costs_of(hosts_with_loss, demand.minutes_a_month, mean / lines, question.costs, question.prices)
     return Plan(
         basis=question.basis,
         basis_text=question.basis_text,
@@ -119,7 +119,6 @@ def plan(question: Question) -> Plan:
         ram=_ram(question, max(1, sessions)),
         at_full=host.predict(max(1, sessions), slo=slo),
         at_peak=peak,
-        curve=_curve(host, max(1, sessions), bound),
         costs=costs,
         settings=_settings(question, sessions) if sessions else (),
     )
@@ -225,13 +224,6 @@ def _ram(question: Question, sessions: int) -> MemoryMap:
         num_loaded=2 if "loaded" in spares else 1,
         measured_gb=dict(place.measured_gb or {}),
     )
-
-
-def _curve(host: Host, sessions: int, bound: int) -> tuple[tuple[int, float, float, float], ...]:
-    last = max(2, min(bound, math.ceil(1.6 * sessions)))
-    points = sorted({1, *(max(1, round(last * index / (CURVE_POINTS - 1))) for index in range(1, CURVE_POINTS)), sessions})
-    found = [(num, host.predict(num).p95) for num in points]
-    return tuple((num, band.value, band.low, band.high) for num, band in found)
 
 
 def _settings(question: Question, sessions: int) -> tuple[Setting, ...]:

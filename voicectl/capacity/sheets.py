@@ -131,7 +131,9 @@ def hardware_sheet(name: str) -> HardwareSheet:
     known = hardware_sheets()
     if name.lower() not in known:
         close = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "name one of these, or the path of a .yaml file of the same keys"
+        hint = (
+            f"did you mean {close[0]}?" if close else "name one of these, or the path of a .yaml file of the same keys"
+        )
         raise ConfigError(f"no data sheet is called {name!r}; there are {', '.join(known)}", hint=hint)
     return known[name.lower()]
 
@@ -159,4 +161,6 @@ def _read(path: Path, kind: type[S]) -> S:
             f"{path}: {'.'.join(map(str, one['loc']))}: {one['msg'][:1].lower()}{one['msg'][1:]}"
             for one in error.errors(include_url=False, include_context=False)
         ]
-        raise ConfigError("\n       ".join(problems), hint="the keys are those of the files in profiles/hardware") from error
+        raise ConfigError(
+            "\n       ".join(problems), hint="the keys are those of the files in profiles/hardware"
+        ) from error

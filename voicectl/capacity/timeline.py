@@ -53,5 +53,3 @@ class Timeline:
             else:
                 _, _, act_now = heapq.heappop(self._events)
                 act_now()
-
-

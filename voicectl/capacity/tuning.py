@@ -12,9 +12,7 @@ VOICE_FRAME_S: Final = 256 / 22_050
 def tuning_of(profile: Profile) -> Tuning:
     """Return what matters of a profile."""
     overload = profile.overload
-    niceness = {
-        stage: worker.niceness for worker in profile.workers if not worker.fallback for stage in worker.stages
-    }
+    niceness = {stage: worker.niceness for worker in profile.workers if not worker.fallback for stage in worker.stages}
     return Tuning(
         stt_lanes=profile.stt.parallel,
         stt_batch=profile.stt.max_batch,

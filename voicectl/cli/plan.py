@@ -108,7 +108,7 @@ def plan_command(
     chosen = chosen_profile(profile, settings)
     wanted = Wanted(
         profile=chosen,
-        demand=_demand(calls_per_hour, demand, day, handle_time, talk_ratio, language),
+        demand=_demand(calls_per_hour, demand, day, handle_time=handle_time, talk_ratio=talk_ratio, language=language),
         slo=Slo.parse(slo),
         blocking=share(blocking, "--blocking"),
         basis=Basis(calibration, hardware, extrapolate),
@@ -135,6 +135,7 @@ def _demand(
     calls_per_hour: float | None,
     table: Path | None,
     day: str,
+    *,
     handle_time: str,
     talk_ratio: str | None,
     language: list[str] | None,
@@ -173,9 +174,7 @@ def calibrate_command(
     output = Output(json=json)
     chosen = chosen_profile(profile, settings)
     path = out or calibration_path(chosen.name)
-    found = asyncio.run(
-        calibrate(chosen, _gateway(profile, settings), on_step=lambda step: output.note(f"{step} …"))
-    )
+    found = asyncio.run(calibrate(chosen, _gateway(profile, settings), on_step=lambda step: output.note(f"{step} …")))
     write_calibration(found, path)
     document = {**asdict(found), "speeds": found.speeds.document(), "path": str(path)}
     output.result(document, lambda console: render_calibration(console, found, path))
@@ -190,7 +189,9 @@ def validate_command(
     profile: ProfileOption = None,
     settings: SetOption = None,
     calibration: CalibrationOption = None,
-    length: Annotated[str, typer.Option("--seconds", metavar="TIME", help="How long each of three loads lasts.")] = "60s",
+    length: Annotated[
+        str, typer.Option("--seconds", metavar="TIME", help="How long each of three loads lasts.")
+    ] = "60s",
     json: JsonOption = False,
 ) -> None:
     """Hold real calls at and around the predicted highest load, and print predicted against measured.

@@ -128,10 +128,18 @@ def _costs(console: "Console", plan: "Plan") -> None:
     )
     table = _table("hosted", "a minute", "a month", "what")
     for one in costs.hosted:
-        table.add_row(one.name, _range(one.low_usd, one.high_usd, ".2f"), _range(one.month_low_usd, one.month_high_usd, ",.0f"), one.what)
+        table.add_row(
+            one.name,
+            _range(one.low_usd, one.high_usd, ".2f"),
+            _range(one.month_low_usd, one.month_high_usd, ",.0f"),
+            one.what,
+        )
     _put(console, table)
     if costs.break_even_minutes is not None:
-        _say(console, f"  own hosts are cheaper than the cheapest from {costs.break_even_minutes:,.0f} minutes a month on")
+        _say(
+            console,
+            f"  own hosts are cheaper than the cheapest from {costs.break_even_minutes:,.0f} minutes a month on",
+        )
     _say(console, f"  source: {costs.source}")
 
 

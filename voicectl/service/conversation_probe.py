@@ -27,9 +27,7 @@ class _Ear:
     """What voice activity and the turn's end make of one utterance, with evidence that comes at once."""
 
     def __init__(self, profile: Profile, vad: Path, samples: Samples) -> None:
-        self._listener = Listener(
-            VoiceActivityDetector(vad), Endpointer(profile.endpointing, profile.vad), profile.vad
-        )
+        self._listener = Listener(VoiceActivityDetector(vad), Endpointer(profile.endpointing, profile.vad), profile.vad)
         self._settings = profile.endpointing
         span = audible_span(samples, MODEL_RATE_HZ)
         self.first_s, self.last_s = (0.0, samples.size / MODEL_RATE_HZ) if span is None else (span.first_s, span.last_s)

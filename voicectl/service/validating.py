@@ -124,7 +124,9 @@ def workload_of(voices: Sequence[Samples], conversation: Conversation) -> ReadyW
         samples = at_wire_rate(voice, MODEL_RATE_HZ)
         span = audible_span(samples, WIRE_RATE_HZ)
         sounds.append(
-            Sound(float_to_pcm16(samples), None if span is None else span.first_s, None if span is None else span.last_s)
+            Sound(
+                float_to_pcm16(samples), None if span is None else span.first_s, None if span is None else span.last_s
+            )
         )
     turns = [
         ReadyTurn(

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tests.fakes.capacity_shapes import SPEEDS
 
+from tests.fakes.capacity_shapes import SPEEDS
 from voicectl.capacity.fit import CONTEXT_S, fit_speeds
 from voicectl.capacity.observations import Observation
 from voicectl.core.errors import ConfigError

@@ -4,8 +4,8 @@ import math
 from dataclasses import replace
 
 import pytest
-from tests.fakes.capacity_shapes import CONVERSATION, SPEEDS, TUNING
 
+from tests.fakes.capacity_shapes import CONVERSATION, SPEEDS, TUNING
 from voicectl.capacity import prediction
 from voicectl.capacity.prediction import Host, Slo, highest, knee
 from voicectl.core.errors import UsageError

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.fakes.capacity_shapes import CONVERSATION, EXACT, SPEEDS, TUNING, TURN
 
+from tests.fakes.capacity_shapes import CONVERSATION, EXACT, SPEEDS, TUNING, TURN
 from voicectl.capacity.conversation import Conversation, Pause
 from voicectl.capacity.simulation import Load, simulate
 
