@@ -75,8 +75,6 @@ class Plan:
     ram: MemoryMap
     at_full: Prediction
     at_peak: Prediction | None
-    curve: tuple[tuple[int, float, float, float], ...]
-    """Calls at once, and P95 with the bounds of its interval, seconds."""
     costs: Costs | None
     settings: tuple[Setting, ...]
 
@@ -87,7 +85,8 @@ class Plan:
             memory: MemoryMap | None = getattr(self, name)
             if memory is not None:
                 document[name] |= {"used_gb": memory.used_gb, "fits": memory.fits}
-        document["curve"] = [
-            {"calls": calls, "p95_s": value, "low_s": low, "high_s": high} for calls, value, low, high in self.curve
+        document["knee"]["curve"] = [
+            {"calls": calls, "v2v_s": value, "low_s": low, "high_s": high}
+            for calls, value, low, high in self.knee.curve
         ]
         return document

@@ -1,4 +1,4 @@
-"""One simulated call: speaks, is heard, answered, thinks, speaks again. Mirrors a turn's path; measures nothing."""
+"""One simulated call: speaks, is heard, is answered, thinks, speaks again. Mirrors the path of a turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from voicectl.capacity.stations import (
     TtsStation,
     TurnStation,
 )
-from voicectl.capacity.timeline import Timeline
+from voicectl.capacity.timeline import Act, Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class _Draft:
         self.spoken = 0
         self.speaking = False
         self.live = False
+        self.changed: Act = _nothing
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -92,6 +93,7 @@ class Caller:
         self._num_turns = 0
         self._speaking = False
         self._partial_running = False
+        self.waits_since: float | None = None
 
     def speak(self) -> None:
         """Begin the next turn now."""
@@ -134,8 +136,10 @@ class Caller:
 
     def _pause(self, turn: TurnShape, audio_s: float, ended_at: float) -> None:
         self._speaking = False
+        self.waits_since = ended_at
         draft = self._prepare(turn, audio_s)
-        self._settle(turn, draft, ended_at)
+        draft.changed = lambda: self._settle(turn, draft, ended_at)
+        draft.changed()
 
     def _prepare(self, turn: TurnShape, audio_s: float) -> _Draft:
         """Do what the engine does at a pause: hear and score; then write and speak the first clause."""
@@ -143,11 +147,13 @@ class Caller:
 
         def scored() -> None:
             draft.scored_at = timeline.now
+            draft.changed()
 
         def heard() -> None:
             draft.known_at = timeline.now
             if not draft.cancelled:
                 self._write(turn, draft)
+                draft.changed()
 
         # An utterance that is unclear as a whole may be clear in its first half; no telling, so only the end counts.
         again = turn.second_look and audio_s >= turn.speech_s
@@ -185,6 +191,7 @@ class Caller:
         def first() -> None:
             if draft.first_at is None:
                 draft.first_at = self._timeline.now
+                draft.changed()
 
         def done() -> None:
             draft.speaking = False
@@ -194,26 +201,28 @@ class Caller:
         draft.stream = self._stations.tts.offer(draft.clauses[index], continues=index > 0, first=first, done=done)
 
     def _settle(self, turn: TurnShape, draft: _Draft, ended_at: float) -> None:
-        """Look again until the reply can go out: the pause is long enough, its evidence is there, there is sound."""
+        """See whether the reply can go out: the pause is long enough, its evidence is there, there is sound."""
         now = self._timeline.now
         evidence = draft.known_at is not None and draft.scored_at is not None
         due_at = ended_at + (turn.end_pause_s if evidence else max(turn.end_pause_s, self._tuning.completion_s))
-        if now >= due_at and draft.known_at is not None and not draft.live:
+        if now < due_at:
+            self._timeline.at(due_at, lambda: draft.changed())  # noqa: PLW0108 - it may have changed by then
+        elif draft.known_at is not None and not draft.live:
             draft.live = True
             self._speak_next(draft)
         if draft.live and draft.first_at is not None:
+            draft.changed = _nothing
             self._answered(draft, ended_at)
-            return
-        self._timeline.after(max(LOOK_S, min(due_at - now, 0.032)), lambda: self._settle(turn, draft, ended_at))
 
     def _answered(self, draft: _Draft, ended_at: float) -> None:
+        self.waits_since = None
         v2v_s = self._timeline.now + self._sending_s - ended_at
         self._on_heard(Heard(self._call, ended_at, v2v_s))
         self._timeline.after(sum(draft.clauses) + self._think(), self.speak)
 
 
-LOOK_S = 0.004
-"""How often the simulation looks whether a reply can go out."""
+def _nothing() -> None:
+    """Nobody waits for a draft in a pause that is not over."""
 
 
 def _shortened(turn: TurnShape, tokens: int) -> TurnShape:

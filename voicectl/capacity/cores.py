@@ -6,6 +6,8 @@ from typing import Final
 
 NICE_STEP: Final = 1.25
 """By how much the kernel's weight changes with each step of niceness (kernel/sched/core.c, sched_prio_to_weight)."""
+LEAST_CORES: Final = 1e-6
+"""What is left at least, so that everything ends some day."""
 _DONE_S: Final = 1e-12
 
 
@@ -39,6 +41,7 @@ class Cores:
         self._running: list[Computation] = []
         self._now = 0.0
         self._busy = 0.0
+        self._next_end = math.inf
         self.busy_core_s = 0.0
 
     def add(self, work: Computation, now: float) -> None:
@@ -58,10 +61,7 @@ class Cores:
 
     def next_end(self) -> float:
         """Return when the next computation ends if none begins before; infinity when there is none."""
-        soonest = math.inf
-        for work in self._running:
-            soonest = min(soonest, work.left_s / work.rate)
-        return self._now + max(0.0, soonest)
+        return self._next_end
 
     def pop_ended(self, now: float) -> list[Computation]:
         """Let time pass and return what has ended."""
@@ -73,24 +73,33 @@ class Cores:
         return ended
 
     def _share(self) -> None:
-        free = self._cores - self._background
-        waiting = self._running
-        shares: dict[int, float] = {}
-        while waiting:
-            total = sum(work.weight * work.threads for work in waiting)
-            sated = [work for work in waiting if free * work.weight >= total]
-            if not sated:
-                for work in waiting:
-                    shares[id(work)] = free * work.weight / total
-                break
-            for work in sated:
-                shares[id(work)] = 1.0
-                free -= work.threads
-            waiting = [work for work in waiting if id(work) not in shares]
-            free = max(free, 1e-6)
-        self._busy = sum(shares[id(work)] * work.threads for work in self._running)
+        shares = self._shares()
+        self._busy = sum(share * work.threads for share, work in zip(shares, self._running, strict=True))
         busy = min(self._cores, self._busy + self._background)
         crowd = max(0.0, busy - 1) / (self._cores - 1) if self._cores > 1 else 0.0
         speed = 1 - (1 - self._crowd_speed) * crowd
-        for work in self._running:
-            work.rate = speed * shares[id(work)] ** work.threads
+        soonest = math.inf
+        for share, work in zip(shares, self._running, strict=True):
+            work.rate = speed * (share if work.threads == 1 else share**work.threads)
+            soonest = min(soonest, work.left_s / work.rate)
+        self._next_end = self._now + max(0.0, soonest)
+
+    def _shares(self) -> list[float]:
+        """Return the part of a core that each thread of every computation gets."""
+        running, free = self._running, self._cores - self._background
+        if sum(work.threads for work in running) <= free:
+            return [1.0] * len(running)
+        shares = [0.0] * len(running)
+        waiting = list(range(len(running)))
+        while waiting:
+            total = sum(running[index].weight * running[index].threads for index in waiting)
+            sated = [index for index in waiting if free * running[index].weight >= total]
+            if not sated:
+                for index in waiting:
+                    shares[index] = free * running[index].weight / total
+                break
+            for index in sated:
+                shares[index] = 1.0
+                free = max(free - running[index].threads, LEAST_CORES)
+            waiting = [index for index in waiting if shares[index] == 0.0]
+        return shares

@@ -18,7 +18,6 @@ from voicectl.core.profile import Profile
 
 HEADROOM: Final = 0.7
 """Part of a resource that is planned with where nothing tells how late it gets beyond."""
-CURVE_POINTS: Final = 7
 MOST_CACHE_TOKENS: Final = 262_144
 
 
@@ -120,7 +119,6 @@ def plan(question: Question) -> Plan:
         ram=_ram(question, max(1, sessions)),
         at_full=host.predict(max(1, sessions), slo=slo),
         at_peak=peak,
-        curve=_curve(host, max(1, sessions), bound),
         costs=costs,
         settings=_settings(question, sessions) if sessions else (),
     )
@@ -226,15 +224,6 @@ def _ram(question: Question, sessions: int) -> MemoryMap:
         num_loaded=2 if "loaded" in spares else 1,
         measured_gb=dict(place.measured_gb or {}),
     )
-
-
-def _curve(host: Host, sessions: int, bound: int) -> tuple[tuple[int, float, float, float], ...]:
-    last = max(2, min(bound, math.ceil(1.6 * sessions)))
-    points = sorted(
-        {1, *(max(1, round(last * index / (CURVE_POINTS - 1))) for index in range(1, CURVE_POINTS)), sessions}
-    )
-    found = [(num, host.predict(num).p95) for num in points]
-    return tuple((num, band.value, band.low, band.high) for num, band in found)
 
 
 def _settings(question: Question, sessions: int) -> tuple[Setting, ...]:

@@ -16,7 +16,7 @@ from voicectl.core.errors import UsageError
 
 TURNS: Final = 320
 """Turns simulated for one figure; a P95 of so many is within some 5 % of its own limit."""
-REPLICATES: Final = 10
+REPLICATES: Final = 6
 Z95: Final = 1.96
 MODEL_ERROR: Final = 0.15
 """Standard deviation of ln(measured P95 / predicted P95): what the model leaves out, and the drift of a shared
@@ -83,16 +83,14 @@ class Host:
     model_error: float = MODEL_ERROR
     others_cores: float = 0.0
 
-    def v2v_s(
-        self, num_calls: int, *, seed: int = 1, turns: int = TURNS, speeds: Speeds | None = None
-    ) -> NDArray[np.float64]:
-        """Return simulated voice-to-voice times, shape (n,)."""
-        return self._run(num_calls, seed, turns, speeds)[0]
+    def v2v_s(self, num_calls: int, *, seed: int = 1, speeds: Speeds | None = None) -> NDArray[np.float64]:
+        """Return at least `TURNS` simulated voice-to-voice times, shape (n,)."""
+        return self._run(num_calls, seed, speeds)[0]
 
     def _run(
-        self, num_calls: int, seed: int, turns: int, speeds: Speeds | None = None
+        self, num_calls: int, seed: int, speeds: Speeds | None = None
     ) -> tuple[NDArray[np.float64], dict[str, float]]:
-        load = Load(num_calls, turns_a_call=max(4, 1 + math.ceil(turns / num_calls)), others_cores=self.others_cores)
+        load = Load(num_calls, turns_a_call=max(4, 1 + math.ceil(TURNS / num_calls)), others_cores=self.others_cores)
         outcome = simulate(speeds or self.speeds, self.conversation, self.tuning, load, seed)
         return outcome.v2v_s(), outcome.busy
 
@@ -102,14 +100,14 @@ class Host:
         Its interval holds three things: the speeds are known to `SPEED_ERROR`, the model is wrong by `model_error`,
         and a measurement of `measured_turns` (default: as many as were simulated) has a percentile of its own.
         """
-        v2v, busy = self._run(num_calls, 1, TURNS)
+        v2v, busy = self._run(num_calls, 1)
         size = measured_turns or TURNS
         rng = np.random.default_rng(11)
         stages = ("stt", "turn", "prefill", "decode", "tts")
         found: list[NDArray[np.float64]] = []
         for replicate in range(REPLICATES):
             factors = dict(zip(stages, np.exp(rng.normal(0, SPEED_ERROR, len(stages))).tolist(), strict=True))
-            replica = self.v2v_s(num_calls, seed=100 + replicate, turns=TURNS, speeds=self.speeds.scaled(factors))
+            replica = self.v2v_s(num_calls, seed=100 + replicate, speeds=self.speeds.scaled(factors))
             # Percentiles of samples as small as the measurement, from each replica.
             draws = rng.choice(replica, (20, min(size, 4 * TURNS)))
             found.append(np.percentile(draws, [50, 95, 99], axis=1))
@@ -138,6 +136,8 @@ class Knee:
     high: int
     best_s: float
     at_cap: bool
+    curve: tuple[tuple[int, float, float, float], ...] = ()
+    """Loads that were simulated: calls, the percentile, and the bounds of its interval, seconds."""
 
 
 def knee(host: Host, slo: Slo, *, most: int) -> Knee:
@@ -151,7 +151,7 @@ def knee(host: Host, slo: Slo, *, most: int) -> Knee:
     calls = highest(lambda num: curve.at(num) <= slo.limit_s, most)
     low = highest(lambda num: curve.at(num) * error <= slo.limit_s, calls)
     high = highest(lambda num: curve.at(num) / error <= slo.limit_s, most) if calls < most else most
-    return Knee(calls, low, max(high, calls), curve.at(1), calls >= most)
+    return Knee(calls, low, max(high, calls), curve.at(1), calls >= most, curve.points(error))
 
 
 def highest(keeps: Callable[[int], bool], most: int) -> int:
@@ -177,9 +177,12 @@ class _Curve:
         self._percentile = percentile
         self._found: dict[int, float] = {}
 
+    def points(self, error: float) -> tuple[tuple[int, float, float, float], ...]:
+        """Return all that was simulated, by the number of calls, with bounds a factor `error` away."""
+        return tuple((num, self.at(num), self.at(num) / error, self.at(num) * error) for num in sorted(self._found))
+
     def at(self, num_calls: int) -> float:
         """Return the percentile, at least that of every smaller load that was looked at."""
         if num_calls not in self._found:
-            v2v = np.concatenate([self._host.v2v_s(num_calls, seed=seed) for seed in (1, 2)])
-            self._found[num_calls] = float(np.percentile(v2v, self._percentile))
+            self._found[num_calls] = float(np.percentile(self._host.v2v_s(num_calls), self._percentile))
         return max(value for num, value in self._found.items() if num <= num_calls)

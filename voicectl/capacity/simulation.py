@@ -16,7 +16,8 @@ from voicectl.capacity.stations import Bench, LlmStation, SttStation, TtsStation
 from voicectl.capacity.timeline import Timeline
 
 LOOK_AT_LOAD_S = 1.0
-LONGEST_S = 3600.0
+PATIENCE = 2.0
+"""How many times as long as without any waiting a load is held until what is left counts as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def simulate(speeds: Speeds, conversation: Conversation, tuning: Tuning, load: L
     turns: list[Heard] = []
     wanted = load.num_calls * load.turns_a_call
     cycle_s = conversation.cycle_s()
+    callers = []
     for call in range(load.num_calls):
         caller = Caller(
             call,
@@ -87,19 +89,24 @@ def simulate(speeds: Speeds, conversation: Conversation, tuning: Tuning, load: L
         )
         begins_at = float(rng.uniform(0, cycle_s)) if load.stagger_s is None else call * load.stagger_s
         timeline.at(begins_at, caller.speak)
+        callers.append(caller)
 
     def look() -> None:
         ladder.look(timeline.now)
         timeline.after(LOOK_AT_LOAD_S, look)
 
     look()
-    timeline.run(LONGEST_S, lambda: len(turns) >= wanted)
+    timeline.run(PATIENCE * (load.turns_a_call + 1) * cycle_s, lambda: len(turns) >= wanted)
+    if len(turns) < wanted:
+        # An overloaded host: who still waits has waited at least so long.
+        waits = [(call, one.waits_since) for call, one in enumerate(callers) if one.waits_since is not None]
+        turns += [Heard(call, since, timeline.now - since) for call, since in waits]
     passed_s = max(timeline.now, 1e-9)
     busy = {
         "cpu": (pools["cpu"].busy_core_s / passed_s + min(background, speeds.cores)) / speeds.cores,
         "gpu": pools["gpu"].busy_core_s / passed_s,
     }
-    counted = turns[load.num_calls * load.warm_up :]
+    counted = turns[load.num_calls * load.warm_up :] or turns
     return Outcome(load.num_calls, tuple(counted), busy, ladder.level)
 
 

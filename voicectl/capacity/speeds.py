@@ -27,8 +27,8 @@ class Speeds:
     `stt_s + stt_window_s * w / 1000 + stt_speech_s * s`; in a batch each further pass costs `stt_batch_share` of it.
     `turn`: one score. `prefill`: `prefill_s + prefill_token_s * n`. `decode`: one token of each of B replies over
     K thousand resident tokens takes `decode_s + decode_reply_s * B + decode_context_s * K`.
-    `tts`: the front end of a clause of `a` seconds is `front_s + front_audio_s * a`,
-    a chunk `chunk_s + chunk_audio_s * a`.
+    `tts`: the front end of a clause of `a` seconds takes `front_s + front_audio_s * a`, a chunk
+    `chunk_s + chunk_audio_s * a`.
     `session_cores` is what one live call takes of the gateway's cores; `crowd_speed` how fast each core is while
     all are busy, against alone. `hearing_s` and `sending_s` are what no stage accounts for: voice activity beyond
     the pause itself, and the way from the first sample made to the first sample heard.

@@ -108,7 +108,7 @@ def plan_command(
     chosen = chosen_profile(profile, settings)
     wanted = Wanted(
         profile=chosen,
-        demand=_demand(calls_per_hour, demand, day, handle_time, talk_ratio, language),
+        demand=_demand(calls_per_hour, demand, day, handle_time=handle_time, talk_ratio=talk_ratio, language=language),
         slo=Slo.parse(slo),
         blocking=share(blocking, "--blocking"),
         basis=Basis(calibration, hardware, extrapolate),
@@ -135,6 +135,7 @@ def _demand(
     calls_per_hour: float | None,
     table: Path | None,
     day: str,
+    *,
     handle_time: str,
     talk_ratio: str | None,
     language: list[str] | None,

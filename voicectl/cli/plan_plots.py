@@ -40,9 +40,9 @@ def _figure(plan: "Plan", demand: "Demand") -> "Figure":
 
 
 def _latency(axes: "Axes", plan: "Plan") -> None:
-    calls = [point[0] for point in plan.curve]
-    axes.plot(calls, [1000 * point[1] for point in plan.curve], marker="o", label="predicted P95")
-    low, high = ([1000 * point[index] for point in plan.curve] for index in (2, 3))
+    calls = [point[0] for point in plan.knee.curve]
+    axes.plot(calls, [1000 * point[1] for point in plan.knee.curve], marker="o", label="predicted")
+    low, high = ([1000 * point[index] for point in plan.knee.curve] for index in (2, 3))
     axes.fill_between(calls, low, high, alpha=0.2, label="95 of 100 measurements")
     limit_ms = float(plan.slo.partition("<")[2].removesuffix("ms"))
     axes.axhline(limit_ms, linestyle="--", color="black", label=plan.slo)
@@ -91,8 +91,8 @@ def _page(plan: "Plan", figure: "Figure") -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>Plan: {html.escape(plan.profile)}</title>"
-        "<style>body{font-family:sans-serif;max-width:60rem;margin:2rem auto}pre{overflow-x:auto}"
-        "svg{max-width:100%;height:auto}</style>"
+        "<style>body{font-family:sans-serif;max-width:60rem;margin:2rem auto}"
+        "pre{overflow-x:auto}svg{max-width:100%;height:auto}</style>"
         f"</head><body><h1>Plan: {html.escape(plan.profile)}</h1>{svg[svg.index('<svg') :]}"
         f"<pre>{html.escape(text.getvalue())}</pre></body></html>\n"
     )

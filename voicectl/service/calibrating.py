@@ -1,11 +1,12 @@
 """Calibrate this host: run the real stages, then a few real calls, and keep what their times say."""
 
+import asyncio
 import contextlib
 import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ import psutil
 
 from voicectl import __version__
 from voicectl.bench.load import LoadShape, TurnOutcome, Utterance, run_calls
-from voicectl.bench.usage import family, machine_busy_s
+from voicectl.bench.usage import Usage, family, machine_busy_s
 from voicectl.capacity.calibration import FORMAT, Calibration, Machine
 from voicectl.capacity.conversation import Conversation
 from voicectl.capacity.fit import fit_speeds
@@ -36,6 +37,7 @@ from voicectl.service.conversation_probe import profiled
 ROUNDS: Final = 3
 LIVE_CALLS: Final = 2
 LIVE_TURNS: Final = 2
+SETTLE_S: Final = 1.5
 THINK_S: Final = 6.0
 """Pause of the reference conversation, as in the documented load measurements."""
 BUSY_CORES: Final = 0.3
@@ -147,9 +149,14 @@ async def _stages(
 
 async def _live(open_gateway: OpenGateway, voices: Sequence[Samples]) -> LiveCall:
     """Hold a few calls through a real gateway and return what only they show. Raises EngineError without an answer."""
-    utterances = [Utterance.of(f"sentence {index}", voice, MODEL_RATE_HZ) for index, voice in enumerate(voices[:4])]
+    shortest = sorted(voices, key=len)[: LIVE_CALLS * LIVE_TURNS]
+    utterances = [Utterance.of(f"sentence {index}", voice, MODEL_RATE_HZ) for index, voice in enumerate(shortest)]
     shape = LoadShape(LIVE_CALLS, LIVE_TURNS, stagger_s=1.1, pause_s=0.4, unanswered_s=15.0)
     async with open_gateway() as url:
+        # What it does without any call, such as starting its spares, is no call's share.
+        await asyncio.sleep(SETTLE_S)
+        idle_at, idle = time.monotonic(), family(os.getpid())
+        await asyncio.sleep(SETTLE_S)
         before, began_at = family(os.getpid()), time.monotonic()
         outcomes = await run_calls(url, shape, utterances)
         after, wall_s = family(os.getpid()), time.monotonic() - began_at
@@ -159,20 +166,26 @@ async def _live(open_gateway: OpenGateway, voices: Sequence[Samples]) -> LiveCal
         raise EngineError(
             f"none of {LIVE_CALLS} calls was answered: {failures}", hint="try `voicectl talk --ask Hello`"
         )
-    spent_s = sum(
-        usage.cpu_s - before[pid].cpu_s for pid, usage in after.items() if usage.name == "gateway" and pid in before
-    )
+    idle_cores = _gateway_s(idle, before) / (began_at - idle_at)
+    cores = max(0.0, _gateway_s(before, after) / wall_s - idle_cores) / LIVE_CALLS
     sending = sorted(_sending_s(turn) for turn in turns)
     memory: dict[str, int] = {}
     for usage in after.values():
         if not usage.name.startswith("python"):
             memory[usage.name] = max(memory.get(usage.name, 0), usage.rss_bytes)
     return LiveCall(
-        session_cores=spent_s / wall_s / LIVE_CALLS,
+        session_cores=cores,
         sending_s=sending[len(sending) // 2],
         v2v_s=tuple((turn.report.v2v_ms or 0.0) / 1000 for turn in turns),
         num_calls=LIVE_CALLS,
         memory_bytes=memory,
+    )
+
+
+def _gateway_s(before: Mapping[int, Usage], after: Mapping[int, Usage]) -> float:
+    """Return the processor seconds of the gateway's own process in between."""
+    return sum(
+        usage.cpu_s - before[pid].cpu_s for pid, usage in after.items() if usage.name == "gateway" and pid in before
     )
 
 

@@ -131,7 +131,8 @@ def _estimated(wanted: Wanted, brain: Brain, sheet: HardwareSheet) -> Question:
         "ESTIMATE: computed from a data sheet, nothing was measured; run `voicectl plan calibrate` on such a host",
         f"the data sheet's price of {sheet.assumed_price_usd:,.0f} USD is an assumption",
     )
-    return _question(wanted, host, place, brain, ("ESTIMATE", f"data sheet {sheet.name}"), notes, sheet)
+    basis = ("ESTIMATE", f"data sheet {sheet.name}")
+    return _question(wanted, host, place, brain, basis=basis, notes=notes, sheet=sheet)
 
 
 def _measured(wanted: Wanted, here: Brain, there: Brain, calibration: Calibration, path: Path) -> Question:
@@ -174,7 +175,8 @@ def _measured(wanted: Wanted, here: Brain, there: Brain, calibration: Calibratio
         _stt_card_gb(profile) if on_card else 0.0,
     )
     basis = ("measured", f"calibration of {calibration.made_at[:16]} ({path.name})")
-    return _question(wanted, Host(speeds, conversation, tuning, error), place, there, basis, tuple(notes), None)
+    host = Host(speeds, conversation, tuning, error)
+    return _question(wanted, host, place, there, basis=basis, notes=tuple(notes), sheet=None)
 
 
 def _question(
@@ -182,6 +184,7 @@ def _question(
     host: Host,
     place: Place,
     brain: Brain,
+    *,
     basis: tuple[Any, str],
     notes: tuple[str, ...],
     sheet: HardwareSheet | None,
@@ -258,7 +261,7 @@ def _check_languages(wanted: Wanted) -> None:
     if foreign and stt.endswith(".en"):
         raise ConfigError(
             f"{stt} hears English only, the demand has {', '.join(foreign)}",
-            hint="name a profile that hears more languages, for example --set models.stt=faster-whisper-base",
+            hint="choose one that hears more languages, for example --set models.stt=faster-whisper-base",
         )
 
 

@@ -29,10 +29,10 @@ SENTENCES: Final = (
 """What is spoken to measure with: requests of a phone caller, 1.5 to 5 seconds each."""
 HEARD_S: Final = (1.2, 2.5, 4.0, 6.5, 9.5, 13.0)
 """Lengths of audio that are transcribed: three of the four windows."""
-PROMPT_WORDS: Final = (6, 24, 60, 150, 300)
-BATCHES: Final = ((1, 20), (1, 300), (4, 20), (4, 300), (8, 20))
+PROMPT_WORDS: Final = (6, 24, 60, 110, 220)
+BATCHES: Final = ((1, 20), (1, 300), (4, 20), (4, 150), (8, 20))
 """Replies at the same time, and words of context behind each."""
-REPLY_TOKENS: Final = 24
+REPLY_TOKENS: Final = 20
 _STORY: Final = "Tell me a very long story about the sea, with every detail."
 _WORDS: Final = ("river", "seven", "cloud", "paper", "green", "market", "listen", "window", "early", "stone")
 
