@@ -44,9 +44,7 @@ def test_background_takes_its_cores_first() -> None:
 
 def test_all_cores_busy_slow_each_other_down() -> None:
     assert ends(Cores(2, crowd_speed=0.8), [Computation(0.8, 1.0)]) == pytest.approx([0.8])
-    assert ends(Cores(2, crowd_speed=0.8), [Computation(0.8, 1.0), Computation(0.8, 1.0)]) == pytest.approx(
-        [1.0, 1.0]
-    )
+    assert ends(Cores(2, crowd_speed=0.8), [Computation(0.8, 1.0), Computation(0.8, 1.0)]) == pytest.approx([1.0, 1.0])
 
 
 def test_threads_that_wait_for_each_other_lose_more_than_their_share() -> None:
