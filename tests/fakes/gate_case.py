@@ -129,25 +129,7 @@ class GateCase:
     def connection(self) -> Iterator[Connection]:
         metadata.create_all(_ENGINE)
         with _ENGINE.connect() as connection:
-            for table, rows in (
-                (calls, self.rows),
-                (turns, self.turns),
-                (scores, self.scores),
-                (events, self.events),
-                (complaints, self.complaints),
-                (violations, self.violations),
-            ):
-                if rows:
-                    connection.execute(table.insert(), rows)
-            if self.imported_at is not None:
-                row = {
-                    "kind": "complaints",
-                    "sha256": digest("9"),
-                    "source": "x",
-                    "num_rows": 0,
-                    "at": self.imported_at,
-                }
-                connection.execute(imports.insert(), [row])
+            write_rows(connection, self)
             yield connection
             connection.rollback()
 
@@ -162,6 +144,23 @@ class GateCase:
         policy = quiet_policy()
         settings: dict[str, Any] = {"audit_problem": None, "tier_below_open": True, "signoff": SIGNED, **changes}
         return decide(policy, "medium", ("appointment_scheduling",), self.evidence(), requirements=HELD, **settings)
+
+
+def write_rows(connection: Connection, case: GateCase) -> None:
+    """Write the rows of a case into a database that has the tables."""
+    for table, rows in (
+        (calls, case.rows),
+        (turns, case.turns),
+        (scores, case.scores),
+        (events, case.events),
+        (complaints, case.complaints),
+        (violations, case.violations),
+    ):
+        if rows:
+            connection.execute(table.insert(), rows)
+    if case.imported_at is not None:
+        row = {"kind": "complaints", "sha256": digest("9"), "source": "x", "num_rows": 0, "at": case.imported_at}
+        connection.execute(imports.insert(), [row])
 
 
 def quiet_policy() -> Policy:

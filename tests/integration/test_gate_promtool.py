@@ -20,10 +20,12 @@ def promtool() -> str:
     return found
 
 
-def written(folder: Path) -> tuple[Path, Path]:
-    for name, text in written_files(load_policy().policy):
+def written(folder: Path) -> tuple[Path, list[str]]:
+    files = written_files(load_policy().policy)
+    for name, text in files:
         (folder / name).write_text(text)
-    return folder / "voicectl-gate.rules.yaml", folder / "voicectl-gate.tests.yaml"
+    rules, *tests = (str(folder / name) for name, _ in files)
+    return Path(rules), tests
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +40,7 @@ def test_the_rules_are_valid(promtool: str, tmp_path: Path) -> None:
 
 def test_every_alert_fires_stays_quiet_and_is_missed(promtool: str, tmp_path: Path) -> None:
     _, tests = written(tmp_path)
-    tested = run(promtool, "test", "rules", str(tests))
+    tested = run(promtool, "test", "rules", *tests)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
@@ -49,4 +51,4 @@ def test_a_rule_that_never_fires_fails_its_test(place: int, promtool: str, tmp_p
     text = rules.read_text()
     assert rule.expression in text
     rules.write_text(text.replace(rule.expression, f"({rule.expression}) and vector(0) > 1", 1))
-    assert run(promtool, "test", "rules", str(tests)).returncode != 0
+    assert run(promtool, "test", "rules", *tests).returncode != 0

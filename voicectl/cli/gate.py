@@ -2,7 +2,7 @@
 
 import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from voicectl.governance.gate.verdict import Verdict
     from voicectl.governance.policy.load import LoadedPolicy
     from voicectl.governance.rollout.state import Enforcement
-
-REVIEWERS: Final = "gate-reviewers.yaml"
-EVIDENCE: Final = "gate-evidence.yaml"
-POLICY: Final = "gate-policy.yaml"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Decide whether a use case may move a tier up.")
 
@@ -215,11 +211,10 @@ def rules_command(
 
 
 def _policy(path: Path | None) -> "LoadedPolicy":
-    from voicectl.core.paths import config_path
     from voicectl.governance.policy.load import load_policy
+    from voicectl.governance.rollout.load import policy_file
 
-    own = config_path() / POLICY
-    return load_policy(path or (own if own.is_file() else None))
+    return load_policy(path or policy_file())
 
 
 def _desk(
@@ -229,10 +224,11 @@ def _desk(
     profile: str | None,
     settings: list[str] | None,
 ) -> "Desk":  # fmt: skip
-    from voicectl.core.paths import config_path, store_path
+    from voicectl.core.paths import config_path
     from voicectl.governance.audit.keys import key_path
     from voicectl.governance.audit.log import AuditLog, audit_folder
     from voicectl.governance.gate.desk import Desk
+    from voicectl.governance.rollout.load import EVIDENCE, REVIEWERS, gate_folder
     from voicectl.governance.store.location import location_of
     from voicectl.governance.store.store import open_store
 
@@ -240,7 +236,7 @@ def _desk(
     own = config_path() / EVIDENCE
     return Desk(
         policy=_policy(policy),
-        folder=store_path() / "gate",
+        folder=gate_folder(),
         audit=AuditLog(audit_folder()),
         audit_key=key_path(),
         open_store=lambda: open_store(location, timeout_s=60.0, create=False),

@@ -12,12 +12,13 @@ import yaml
 from voicectl.governance.alerts import metrics
 from voicectl.governance.policy.schema import Alert, Policy
 
-EVALUATION_S: Final = 3600
-"""Time between evaluations in the tests."""
-STEP_S: Final = 300
-"""Time between samples of what changes within an hour, in the tests; of everything else it is an hour."""
+_MINUTES, _HOURS, _HALF_DAYS = 300, 3600, 43_200
+"""Times between samples in the tests: of what changes within an hour, within days, within weeks."""
 _HOUR: Final = 3600
 _DAY: Final = 86_400
+RULES: Final = "voicectl-gate.rules.yaml"
+TESTS: Final = "voicectl-gate.tests.yaml"
+LONG_TESTS: Final = "voicectl-gate.long-tests.yaml"
 HOLD: Final = "10m"
 """How long something has to stand before somebody is told."""
 
@@ -43,6 +44,11 @@ class Rule:
     series: tuple[Series, ...]
     firing_labels: dict[str, str]
     last_s: int
+
+    @property
+    def takes_weeks(self) -> bool:
+        """Whether it looks back further than its tests can follow by the hour."""
+        return self.last_s > 8 * _DAY
 
 
 def rules_of(policy: Policy) -> tuple[Rule, ...]:
@@ -86,15 +92,22 @@ def rule_file(policy: Policy) -> str:
     return _yaml({"groups": groups}, "Generated from the gate policy by `voicectl gate rules`.")
 
 
-def test_file(policy: Policy, rules_name: str) -> str:
-    """Return the tests of the file of rules, for `promtool test rules`."""
+def test_files(policy: Policy, rules_name: str) -> Sequence[tuple[str, str]]:
+    """Return the names and contents of the tests of the file of rules, for `promtool test rules`.
+
+    What takes weeks is in a file of its own, evaluated twice a day: promtool evaluates every rule at every step.
+    """
     found = rules_of(policy)
-    tests = [test for rule in found for test in (_test(rule, True), _test(rule, False))]
-    tests += [_absent_test(metric) for metric in dict.fromkeys(rule.metric for rule in found)]
-    return _yaml(
-        {"rule_files": [rules_name], "evaluation_interval": f"{EVALUATION_S}s", "tests": tests},
-        "Generated from the gate policy by `voicectl gate rules`: each alert fires, stays quiet, and is missed.",
-    )
+    quick = [test for rule in found if not rule.takes_weeks for test in (_test(rule, True), _test(rule, False))]
+    quick += [_absent_test(metric) for metric in dict.fromkeys(rule.metric for rule in found)]
+    slow = [test for rule in found if rule.takes_weeks for test in (_test(rule, True), _test(rule, False))]
+    files = ((TESTS, _HOURS, quick), (LONG_TESTS, _HALF_DAYS, slow))
+    comment = "Generated from the gate policy by `voicectl gate rules`: each alert fires, stays quiet, and is missed."
+    return [
+        (name, _yaml({"rule_files": [rules_name], "evaluation_interval": f"{every_s}s", "tests": tests}, comment))
+        for name, every_s, tests in files
+        if tests
+    ]
 
 
 def absent_name(metric: str) -> str:
@@ -235,9 +248,11 @@ def _words(alert: Alert, labels: dict[str, str], over: int) -> Rule:
 
 
 def _test(rule: Rule, fires: bool) -> dict[str, Any]:
-    step_s = STEP_S if rule.last_s <= _HOUR else _HOUR
-    samples = rule.last_s // step_s + 24
-    at_s = (2 * samples - 1) * step_s
+    every_s = _HALF_DAYS if rule.takes_weeks else _HOURS
+    step_s = _MINUTES if rule.last_s <= _HOUR else every_s
+    samples = rule.last_s // step_s + 30
+    # Two evaluations after the last healthy sample has left what the rule looks back on: the first begins the wait.
+    at_s = samples * step_s + rule.last_s + 2 * every_s
     expected = {"exp_labels": {**rule.labels, **rule.firing_labels}, "exp_annotations": {"summary": rule.summary}}
     return {
         "name": f"{rule.name} {'fires' if fires else 'stays quiet'}",
@@ -263,11 +278,11 @@ def _absent_test(metric: str) -> dict[str, Any]:
     summary = f"Nothing is told about {metric}: its alerts are blind."
     return {
         "name": f"{metric} is missed",
-        "interval": f"{STEP_S}s",
+        "interval": f"{_MINUTES}s",
         "input_series": [{"series": "up", "values": "1x20"}],
         "alert_rule_test": [
             {
-                "eval_time": f"{20 * STEP_S}s",
+                "eval_time": f"{20 * _MINUTES}s",
                 "alertname": absent_name(metric),
                 "exp_alerts": [{"exp_labels": labels, "exp_annotations": {"summary": summary}}],
             }
@@ -281,5 +296,4 @@ def _yaml(document: dict[str, Any], comment: str) -> str:
 
 def written_files(policy: Policy) -> Sequence[tuple[str, str]]:
     """Return the names and contents of the files: the rules, and their tests."""
-    rules, tests = "voicectl-gate.rules.yaml", "voicectl-gate.tests.yaml"
-    return (rules, rule_file(policy)), (tests, test_file(policy, rules))
+    return [(RULES, rule_file(policy)), *test_files(policy, RULES)]

@@ -82,6 +82,7 @@ class Desk:
         verdict = self._verdict(tier, chosen, self._audit_problem(), unsigned=True)
         if not verdict.holds_but_for_signatures:
             raise refused(verdict, self.policy.policy)
+        self._note_decision(verdict)
         folder, found = self.folder / tier, None if renew else read_dossier(self.folder / tier)
         if found is None or found.proposal.use_cases != chosen or self._is_outdated(found):
             found = Dossier(self._proposal(tier, chosen, verdict), {})
