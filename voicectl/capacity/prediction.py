@@ -22,7 +22,7 @@ REPLICATES: Final = 6
 Z95: Final = 1.96
 MODEL_ERROR: Final = 0.15
 """Standard deviation of ln(measured P95 / predicted P95): what the model leaves out, and the drift of a shared
-machine between calibration and load. From the validation in `docs/capacity-method.md`."""
+machine between calibration and load. A judgement until `scripts/validate_plan.py` has run on an idle machine."""
 ESTIMATE_ERROR: Final = 0.45
 """The same where a data sheet was computed with and nothing was measured: a factor of 2.4 either way. A judgement,
 not a measurement."""
