@@ -1,16 +1,17 @@
 """Hold `plan`'s predictions against real calls: workloads and thread settings it was not calibrated with.
 
     python scripts/validate_plan.py shapes --out DIR            what each workload asks of the engine; times nothing
-    python scripts/validate_plan.py run NAME... --calibration F --shapes DIR --out DIR [--level-s 16]
+    python scripts/validate_plan.py hold NAME... --levels 6 12 --out DIR [--level-s 16]
+    python scripts/validate_plan.py compare NAME... --calibration F --shapes DIR --out DIR
 
-`run` holds each workload at two loads around its predicted knee (calls join, the first ones stay), reads P95
-from the waveforms, and prints predicted against measured. Nothing else may run on the machine.
+`hold` holds each workload at rising loads (calls join, the first ones stay) and keeps v2v from the waveforms;
+nothing else may run on the machine meanwhile. `compare` prints what was predicted beside what was measured; loads
+should lie on both sides of the highest one that keeps the promise.
 """
 
 import argparse
 import asyncio
 import json
-import math
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -31,11 +32,13 @@ from voicectl.core.config import load_profile
 from voicectl.core.log import configure
 from voicectl.media.resample import resample
 from voicectl.service.calibrating import profile_utterances
+from voicectl.service.validating import crossing
 
 PROMPT = "You are a helpful phone agent for an online shop. Answer in one short sentence."
 CALLERS_CORES = 0.06
 """What the callers of this script take of the same cores (0.04 to 0.08, `docs/performance.md`)."""
 SLO = Slo(95, 1.2)
+SETTLE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,52 +138,51 @@ async def hold(name: str, levels: list[int], level_s: float, folder: Path) -> li
     return [(turn.began_at - began_at, turn) for turn in turns]
 
 
-def measured_knee(levels: list[int], p95_s: list[float], limit_s: float) -> float | None:
-    """Return the load at the limit, by a line through ln P95 of the levels; None where it does not rise."""
-    if len(levels) < 2 or min(p95_s) <= 0:
-        return None
-    slope, offset = np.polyfit(levels, np.log(p95_s), 1)
-    return float((math.log(limit_s) - offset) / slope) if slope > 1e-6 else None
-
-
-async def run(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Predict, hold, compare."""
-    host = host_of(name, options.calibration, options.shapes)
-    found = knee(host, options.slo, most=64)
-    levels = options.levels or sorted({max(1, round(found.calls * 0.7)), max(2, round(found.calls * 1.2))})
-    sys.stderr.write(f"{name}: predicted knee {found.calls} [{found.low}-{found.high}], levels {levels}\n")
-    turns = await hold(name, levels, options.level_s, options.speech)
+async def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
+    """Hold the levels and return what was measured."""
+    turns = await hold(name, options.levels, options.level_s, options.speech)
     rows = []
-    for index, level in enumerate(levels):
-        begins_s, ends_s = index * options.level_s + 2.0, (index + 1) * options.level_s
-        mine = [turn for at_s, turn in turns if begins_s <= at_s + 2.0 < ends_s]
+    for index, level in enumerate(options.levels):
+        # Turns of the first seconds of a level were begun under the one before.
+        begins_s, ends_s = index * options.level_s + SETTLE_S, (index + 1) * options.level_s
+        mine = [turn for at_s, turn in turns if begins_s <= at_s < ends_s]
         v2v = [turn.report.v2v_ms / 1000 for turn in mine if turn.report.v2v_ms is not None]
         missed = sum(turn.verdict != "answered" for turn in mine)
+        rows.append({"calls": level, "not_answered": missed, "v2v_s": v2v})
+    return {"workload": name, "machine": machine(), "levels": rows}
+
+
+def compare(name: str, options: argparse.Namespace) -> dict[str, object]:
+    """Return predicted beside measured."""
+    document = json.loads((options.out / f"held-{name}.json").read_text())
+    host = host_of(name, options.calibration, options.shapes)
+    found = knee(host, options.slo, most=64)
+    rows = []
+    for row in document["levels"]:
+        v2v = row["v2v_s"]
         if not v2v:
             continue
-        predicted = host.predict(level, measured_turns=len(v2v))
+        predicted = host.predict(row["calls"], measured_turns=len(v2v))
         rows.append(
             {
-                "calls": level,
+                **row,
                 "n": len(v2v),
-                "not_answered": missed,
                 "p50_s": float(np.percentile(v2v, 50)),
                 "p95_s": float(np.percentile(v2v, 95)),
                 "predicted_p50_s": predicted.p50.value,
                 "predicted_p95_s": predicted.p95.value,
                 "predicted_p95_low_s": predicted.p95.low,
                 "predicted_p95_high_s": predicted.p95.high,
-                "v2v_s": v2v,
             }
         )
-    knee_measured = measured_knee([row["calls"] for row in rows], [row["p95_s"] for row in rows], options.slo.limit_s)
+    measured = crossing([row["calls"] for row in rows], [row["p95_s"] for row in rows], options.slo.limit_s)
+    interval = [found.low, found.high]
     return {
-        "workload": name,
-        "machine": machine(),
+        **document,
         "slo": str(options.slo),
         "predicted_knee": found.calls,
-        "predicted_knee_interval": [found.low, found.high],
-        "measured_knee": knee_measured,
+        "predicted_knee_interval": interval,
+        "measured_knee": measured,
         "levels": rows,
     }
 
@@ -188,14 +190,14 @@ async def run(name: str, options: argparse.Namespace) -> dict[str, object]:
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["shapes", "run"])
-    parser.add_argument("names", nargs="*", choices=[*WORKLOADS, []])
+    parser.add_argument("what", choices=["shapes", "hold", "compare"])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(WORKLOADS))
     parser.add_argument("--calibration", type=Path)
     parser.add_argument("--shapes", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--speech", type=Path, default=SPEECH)
     parser.add_argument("--level-s", type=float, default=16.0)
-    parser.add_argument("--levels", type=int, nargs="*")
+    parser.add_argument("--levels", type=int, nargs="+", default=[6, 12])
     parser.add_argument("--slo", type=Slo.parse, default=SLO)
     options = parser.parse_args()
     configure(json=False, level="error")
@@ -208,9 +210,13 @@ def main() -> None:
                 sys.stderr.write(f"{name}: {len(document['turns'])} turns\n")
         return
     for name in options.names:
-        document = asyncio.run(run(name, options))
-        stamp = time.strftime("%H%M%S")
-        (options.out / f"{name}-{stamp}.json").write_text(json.dumps(document, indent=1))
+        if options.what == "hold":
+            document = asyncio.run(measure(name, options))
+            (options.out / f"held-{name}.json").write_text(json.dumps(document, indent=1))
+            sys.stderr.write(f"{name}: {[len(row['v2v_s']) for row in document['levels']]} turns\n")
+            continue
+        document = compare(name, options)
+        (options.out / f"compared-{name}.json").write_text(json.dumps(document, indent=1))
         for row in document["levels"]:
             inside = row["predicted_p95_low_s"] <= row["p95_s"] <= row["predicted_p95_high_s"]
             sys.stdout.write(

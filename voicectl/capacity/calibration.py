@@ -97,8 +97,10 @@ def read_calibration(path: Path) -> Calibration:
 def _calibration(document: dict[str, Any]) -> Calibration:
     live = document["live"]
     speeds = Speeds(**document["speeds"])
-    numbers = [value for one in fields(speeds) if isinstance(value := getattr(speeds, one.name), int | float)]
-    if not all(isinstance(one, int | float) and math.isfinite(one) and one >= 0 for one in numbers) or speeds.cores < 1:
+    numbers = {one.name: value for one in fields(speeds) if isinstance(value := getattr(speeds, one.name), int | float)}
+    # Voice activity may end before the last audible sample, so this one may be negative.
+    numbers["hearing_s"] += 1.0
+    if not all(math.isfinite(one) and one >= 0 for one in numbers.values()) or speeds.cores < 1:
         raise ValueError("a speed is no positive number")
     residuals = tuple(
         Residual(**{**one, "ranges": {name: (low, high) for name, (low, high) in one["ranges"].items()}})

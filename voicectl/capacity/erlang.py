@@ -9,8 +9,8 @@ import numpy as np
 from voicectl.core.errors import UsageError
 
 MOST_LINES: Final = 1_000_000
-FULL: Final = 0.98
-"""Part of the lines above which the pool counts as full."""
+SHORT: Final = 0.1
+"""Part of the calls that find all lines taken from which on the pool counts as short of lines."""
 LONGEST_RECOVERY_S: Final = 86_400
 MOST_A_STEP: Final = 0.4
 """Most that may happen in one step, on average, in any state."""
@@ -80,8 +80,8 @@ def hosts_for(erlangs: float, sessions_a_host: int, target: float) -> Hosts:
 class Burst:
     """What happens when traffic is `factor` times as high for `lasting_s`, from one second to the next.
 
-    `full_after_s` is when all lines are taken (None: never), counts are of calls on average, `recovered_s` how long
-    after the end of the burst no more calls wait or are refused than before it.
+    `full_after_s` is when a tenth of the calls finds no line (None: never), counts are of calls on average,
+    `recovered_s` how long after the end of the burst no more calls wait or are refused than before it.
     """
 
     factor: float
@@ -117,7 +117,7 @@ def burst(
     full_after: float | None = None
     for second in range(1, math.ceil(lasting_s) + 1):
         pool.pass_second(factor * usual)
-        if full_after is None and pool.live() >= FULL * lines:
+        if full_after is None and pool.full_share() >= SHORT:
             full_after = float(second)
     offered, waited, refused, longest_s = pool.offered, pool.waited, pool.refused, pool.longest_wait_s
     recovered = 0
@@ -161,10 +161,6 @@ class _Pool:
     def full_share(self) -> float:
         """Return the probability that a call finds all lines taken."""
         return float(self._states[self._lines :].sum())
-
-    def live(self) -> float:
-        """Return the mean number of live calls."""
-        return float(self._live @ self._states)
 
     def pass_second(self, rate: float) -> None:
         """Let a second pass at an arrival rate, in steps in which little happens (explicit Euler, stable)."""

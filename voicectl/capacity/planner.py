@@ -18,6 +18,10 @@ from voicectl.core.profile import Profile
 
 HEADROOM: Final = 0.7
 """Part of a resource that is planned with where nothing tells how late it gets beyond."""
+FEW_CORES: Final = 4
+"""On so few cores stages collide long before the cores are busy."""
+IDLE: Final = 0.5
+"""Use of cores and card below which more lanes would help."""
 MOST_CACHE_TOKENS: Final = 262_144
 
 
@@ -95,13 +99,17 @@ def plan(question: Question) -> Plan:
         peak = host.predict(max(1, min(sessions, round(demand.peak_erlangs / hosts_with_loss))), slo=slo)
         mean = sum(demand.calls) / len(demand.calls) * demand.handle_s / 3600
         costs = costs_of(hosts_with_loss, demand.minutes_a_month, mean / lines, question.costs, question.prices)
+    full = host.predict(max(1, sessions), slo=slo)
     return Plan(
         basis=question.basis,
         basis_text=question.basis_text,
         profile=question.profile.name,
         hardware=question.place.name,
         slo=str(slo),
-        notes=question.notes,
+        notes=(
+            *question.notes,
+            *_idle_note(full.busy, limiting is limits[0] and sessions > 0 and host.speeds.cores > FEW_CORES),
+        ),
         sessions=sessions,
         knee=found,
         limiting=name,
@@ -117,11 +125,19 @@ def plan(question: Question) -> Plan:
         burst=burst_found,
         card=_card(question, max(1, sessions)),
         ram=_ram(question, max(1, sessions)),
-        at_full=host.predict(max(1, sessions), slo=slo),
+        at_full=full,
         at_peak=peak,
         costs=costs,
         settings=_settings(question, sessions) if sessions else (),
     )
+
+
+def _idle_note(busy: Mapping[str, float], by_promise: bool) -> tuple[str, ...]:
+    """Say where queues before lanes make calls wait while cores and card have time."""
+    if not by_promise or max(busy.values()) > IDLE:
+        return ()
+    shown = ", ".join(f"{pool} {part:.0%}" for pool, part in busy.items() if part > 0)
+    return (f"the hardware is idle ({shown} busy): lanes bound it; try more, for example --set tts.parallel=8",)
 
 
 def _slo_limit(calls: int, at_cap: bool, question: Question) -> Limit:

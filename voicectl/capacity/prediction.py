@@ -16,11 +16,13 @@ from voicectl.core.errors import UsageError
 
 TURNS: Final = 320
 """Turns simulated for one figure; a P95 of so many is within some 5 % of its own limit."""
+LEAST_TURNS_A_CALL: Final = 4
+"""The first of them does not count."""
 REPLICATES: Final = 6
 Z95: Final = 1.96
 MODEL_ERROR: Final = 0.15
 """Standard deviation of ln(measured P95 / predicted P95): what the model leaves out, and the drift of a shared
-machine between calibration and load. From the validation in `docs/capacity-method.md`."""
+machine between calibration and load. A judgement until `scripts/validate_plan.py` has run on an idle machine."""
 ESTIMATE_ERROR: Final = 0.45
 """The same where a data sheet was computed with and nothing was measured: a factor of 2.4 either way. A judgement,
 not a measurement."""
@@ -90,7 +92,7 @@ class Host:
     def _run(
         self, num_calls: int, seed: int, speeds: Speeds | None = None
     ) -> tuple[NDArray[np.float64], dict[str, float]]:
-        load = Load(num_calls, turns_a_call=max(4, 1 + math.ceil(TURNS / num_calls)), others_cores=self.others_cores)
+        load = Load(num_calls, turns_a_call=max(LEAST_TURNS_A_CALL, 1 + math.ceil(TURNS / num_calls)), others_cores=self.others_cores)
         outcome = simulate(speeds or self.speeds, self.conversation, self.tuning, load, seed)
         return outcome.v2v_s(), outcome.busy
 

@@ -96,7 +96,7 @@ def _hosts(console: "Console", plan: "Plan") -> None:
     _put(console, table)
     burst = plan.burst
     if burst is not None:
-        full = "never full" if burst.full_after_s is None else f"full after {burst.full_after_s:.0f} s"
+        full = "lines suffice" if burst.full_after_s is None else f"lines short after {burst.full_after_s:.0f} s"
         _say(
             console,
             f"  traffic x {burst.factor:g} for {burst.lasting_s:.0f} s: {full}, {burst.waited:.1f} calls wait"

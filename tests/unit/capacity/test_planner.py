@@ -20,7 +20,8 @@ MakeQuestion = Callable[..., Question]
 
 @pytest.fixture(autouse=True)
 def _few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction, "TURNS", 40)
+    monkeypatch.setattr(prediction, "TURNS", 12)
+    monkeypatch.setattr(prediction, "LEAST_TURNS_A_CALL", 2)
     monkeypatch.setattr(prediction, "REPLICATES", 2)
 
 
@@ -69,13 +70,13 @@ def test_each_language_has_hosts_of_its_own() -> None:
 
 
 def test_a_small_card_bounds_the_host_by_its_memory() -> None:
-    place = Place("a card", 64.0, 24.0, None, {"stt": 0.5, "llm": 0.5, "tts": 0.1, "turn": 0.01}, 2.5)
+    place = Place("a card", 64.0, 12.4, None, {"stt": 0.5, "llm": 0.5, "tts": 0.1, "turn": 0.01}, 2.5)
     fast = replace(SPEEDS.scaled(dict.fromkeys(("stt", "turn", "prefill", "decode", "tts"), 0.01)), cores=64)
     big = brain("llama-3.1-8b-instruct-q4_k_m", context_tokens=2048)
     host = Host(fast, CONVERSATION, TUNING, model_error=0.1)
     found = plan(question(place=place, brain=big, host=host, slo=Slo(95, 5.0)))
     assert found.limiting == "card memory"
-    assert 40 <= found.sessions <= 55
+    assert 9 <= found.sessions <= 11
     assert found.card is not None
     assert found.card.fits
     wanted = {setting.key: setting.wanted for setting in found.settings}
@@ -83,7 +84,7 @@ def test_a_small_card_bounds_the_host_by_its_memory() -> None:
 
 
 def test_a_smaller_cache_holds_more_sessions() -> None:
-    place = Place("a card", 64.0, 24.0, None, {"tts": 0.1}, 2.5)
+    place = Place("a card", 64.0, 13.6, None, {"tts": 0.1}, 2.5)
     fast = replace(SPEEDS.scaled(dict.fromkeys(("stt", "turn", "prefill", "decode", "tts"), 0.01)), cores=64)
     host = Host(fast, CONVERSATION, TUNING, model_error=0.1)
     sessions = [

@@ -15,8 +15,9 @@ HOST = Host(SPEEDS, CONVERSATION, TUNING, model_error=0.1)
 
 @pytest.fixture(autouse=True)
 def _few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction, "TURNS", 60)
-    monkeypatch.setattr(prediction, "REPLICATES", 3)
+    monkeypatch.setattr(prediction, "TURNS", 30)
+    monkeypatch.setattr(prediction, "LEAST_TURNS_A_CALL", 2)
+    monkeypatch.setattr(prediction, "REPLICATES", 2)
 
 
 def test_a_promise_is_read() -> None:
@@ -39,7 +40,7 @@ def test_the_interval_holds_the_model_error_and_grows_with_it() -> None:
 
 
 def test_few_measured_turns_widen_the_interval() -> None:
-    few, many = (replace(HOST, model_error=0.0).predict(8, measured_turns=num).p50 for num in (8, 200))
+    few, many = (replace(HOST, model_error=0.0).predict(20, measured_turns=num).p95 for num in (8, 200))
     assert few.high / few.low > many.high / many.low
 
 
@@ -51,13 +52,13 @@ def test_the_highest_load_keeps_the_promise_and_the_next_does_not() -> None:
 
 
 def test_the_knee_is_inside_its_interval_and_rises_with_the_limit() -> None:
-    tight, loose = (knee(HOST, Slo(95, limit), most=40) for limit in (0.75, 1.5))
+    tight, loose = (knee(HOST, Slo(95, limit), most=24) for limit in (0.75, 1.5))
     assert 0 < tight.low <= tight.calls <= tight.high
     assert tight.calls < loose.calls
 
 
 def test_a_promise_that_one_call_breaks_tells_the_best() -> None:
-    found = knee(HOST, Slo(95, 0.2), most=40)
+    found = knee(HOST, Slo(95, 0.2), most=24)
     assert found.calls == 0
     assert 0.4 < found.best_s < 0.8
 

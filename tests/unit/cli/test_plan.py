@@ -15,7 +15,8 @@ from voicectl.core.config import load_profile
 
 @pytest.fixture(autouse=True)
 def _few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction, "TURNS", 40)
+    monkeypatch.setattr(prediction, "TURNS", 12)
+    monkeypatch.setattr(prediction, "LEAST_TURNS_A_CALL", 2)
     monkeypatch.setattr(prediction, "REPLICATES", 2)
 
 
@@ -76,7 +77,7 @@ def test_an_impossible_promise_is_answered_with_the_best_and_99(
 def test_a_model_far_from_what_was_measured_needs_to_be_told(
     calibration: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["plan", "--calls-per-hour", "60", "--calibration", calibration, "--slo", "v2v_p95<9s"]
+    command = ["plan", "--calls-per-hour", "60", "--calibration", calibration, "--slo", "v2v_p95<2s"]
     command += ["--model", "qwen3-0.6b-q8_0"]
     assert main([*command, "--json"]) == 3
     assert "more than twice beyond" in capsys.readouterr().err
