@@ -21,6 +21,7 @@ _NO_NAMES: Final = _set(
     "website site available"
 )
 """Words that stand before "at example dot com" and are no mailbox."""
+_STOP: Final = "\n"
 MAX_NAME: Final = 40
 MAX_HOST: Final = 24
 """Tokens on either side of "at"."""
@@ -33,7 +34,10 @@ def find_emails(text: str) -> list[tuple[int, int]]:
     if " at " not in lowered and "@" not in lowered:
         return found
     tokens = list(_TOKEN.finditer(lowered))
-    words = [token[0] for token in tokens]
+    # A full stop with a space behind it ends a sentence: "at two. It was late" is no host.
+    words = [
+        _STOP if token[0] == "." and lowered[token.end() : token.end() + 1].isspace() else token[0] for token in tokens
+    ]
     for index, word in enumerate(words):
         if word not in ("at", "@"):
             continue
@@ -63,7 +67,7 @@ def _host_after(words: list[str], at: int) -> int | None:
     """Return the last token of a host that ends in a domain that exists."""
     last = None
     for index in range(at + 1, min(len(words) - 1, at + MAX_HOST)):
-        if words[index] in ("at", "@"):
+        if words[index] in ("at", "@", _STOP):
             break
         if words[index] in _DOTS:
             if words[index + 1] in _TLDS:

@@ -130,6 +130,7 @@ def test_a_text_that_is_replaced_counts_no_more() -> None:
         ("write to john.doe@example.com", "write to [email]"),
         ("it's j o h n dot doe at example dot com", "it's [email]"),
         ("you can look at example dot com", "you can look at example dot com"),
+        ("it opens at 2 o'clock. it is near", "it opens at 2 o'clock. it is near"),
         ("call me at 415 555 2671", "call me at [phone]"),
         ("call me at four one five five five five two six seven one", "call me at [phone]"),
         ("+44 20 7946 0958 works", "[phone] works"),
