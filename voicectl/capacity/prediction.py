@@ -92,7 +92,11 @@ class Host:
     def _run(
         self, num_calls: int, seed: int, speeds: Speeds | None = None
     ) -> tuple[NDArray[np.float64], dict[str, float]]:
-        load = Load(num_calls, turns_a_call=max(LEAST_TURNS_A_CALL, 1 + math.ceil(TURNS / num_calls)), others_cores=self.others_cores)
+        load = Load(
+            num_calls,
+            turns_a_call=max(LEAST_TURNS_A_CALL, 1 + math.ceil(TURNS / num_calls)),
+            others_cores=self.others_cores,
+        )
         outcome = simulate(speeds or self.speeds, self.conversation, self.tuning, load, seed)
         return outcome.v2v_s(), outcome.busy
 
