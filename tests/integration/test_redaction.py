@@ -33,6 +33,7 @@ from voicectl.service.governing.changes import audited, changes
 from voicectl.service.governing.logs import log_redaction
 from voicectl.service.governing.open import governing
 from voicectl.service.operations.metrics import Metrics
+from voicectl.service.recording.open import EverythingLow, call_recorder
 from voicectl.service.webhooks.open import webhook_dispatcher
 
 pytestmark = pytest.mark.integration
@@ -139,9 +140,12 @@ async def test_nothing_that_the_service_writes_holds_what_a_caller_said_of_a_car
             keeper = checkpoint_keeper(profile.checkpoints, governed.states)
             webhooks = webhook_dispatcher(profile.webhooks)
             unused: Any = None
+            rollout = EverythingLow()
+            recorder = call_recorder(profile, redactor=governed.redactor, rollout=rollout)
             around = Surroundings(
-                unused, unused, None, keeper, webhooks, Metrics(profile), unused, unused, unused, governed
-            )
+                unused, unused, None, keeper, webhooks, recorder, rollout, Metrics(profile), unused, unused, unused,
+                governed,
+            )  # fmt: skip
             services = await _services(profile, stack, around)
             told = await hold_call(profile, services)
             # The caller itself hears everything.
@@ -150,8 +154,10 @@ async def test_nothing_that_the_service_writes_holds_what_a_caller_said_of_a_car
             await eventually(lambda: keeper.health().num_written > 0 and keeper.health().num_pending == 0)
             kept = await keeper.load("sess_card", None)
             assert_files_clean(home)
+    assert_files_clean(home)
     assert kept is not None
     assert "[card number]" in repr(kept)
+    assert (home / "records/records.db").stat().st_size > 0
     assert_files_clean(tmp_path)
     assert_clean(b"".join(attempt.body for attempt in receiver.attempts), "webhooks")
     assert b"[card number]" in b"".join(attempt.body for attempt in receiver.attempts)

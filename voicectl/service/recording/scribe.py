@@ -207,7 +207,7 @@ class Scribe:
     def _end(self, _noted: Noted, page: _Page, event: Ended) -> _Written:
         revised = self._revisions(page, () if page.redactor is None else page.redactor.close())
         ended = {
-            "reason": _bounded(event.reason, 128),
+            "reason": self._told(event.reason, 128),
             "end_reason": END_REASONS.get(outcome_of(event.reason), "failed"),
             "transfers_known": bool(self._around.transfer_tools),
             **_counted(page),
@@ -248,7 +248,7 @@ class Scribe:
         body = {
             **said,
             "status": event.status,
-            "reason": None if event.reason is None else _bounded(event.reason, MAX_REASON),
+            "reason": None if event.reason is None else self._told(event.reason, MAX_REASON),
             "interrupted": event.status == "cancelled" and event.reason == "turn_detected",
             "prompt_tokens": event.usage.prompt_tokens,
             "cached_tokens": event.usage.cached_tokens,
@@ -264,7 +264,7 @@ class Scribe:
         return [(kinds.TOOL_CALLED, {"name": shown, "by_gateway": event.by_gateway, "transfers": transfers})]
 
     def _escalation(self, _noted: Noted, _page: _Page, event: ev.EscalationRequested) -> _Written:
-        return [(kinds.ESCALATED, {"reason": _bounded(event.reason, MAX_REASON)})]
+        return [(kinds.ESCALATED, {"reason": self._told(event.reason, MAX_REASON)})]
 
     def _degradation(self, _noted: Noted, _page: _Page, event: ev.ServiceDegraded) -> _Written:
         measures = [_bounded(name, MAX_REASON) for name in event.measures]
@@ -278,6 +278,11 @@ class Scribe:
         # Cut behind the redactor: in front of it, half a card number could be left at the end.
         redacted = page.redactor.add(item_id, _bounded(text, len(text)), speaker=speaker)
         return {"item_id": _bounded(item_id, 128), kinds.WORDS: redacted.text[:MAX_TEXT], **_counted(page)}
+
+    def _told(self, text: str, limit: int) -> str:
+        """Return a text that is not part of the conversation, such as a reason: others wrote it, who may quote."""
+        whole = _bounded(text, len(text))
+        return (whole if self._redactor is None else self._redactor.text(whole))[:limit]
 
     def _revisions(self, page: _Page, texts: Collection[RedactedText]) -> _Written:
         return [
