@@ -27,7 +27,7 @@ ESTIMATE_ERROR: Final = 0.45
 """The same where a data sheet was computed with and nothing was measured: a factor of 2.4 either way. A judgement,
 not a measurement."""
 SPEED_ERROR: Final = 0.04
-"""Standard error of a stage's mean time, from the medians of repeated calibrations."""
+"""Standard error of a stage's mean time: a judgement, until calibrations are repeated on an idle host."""
 
 _SLO: Final = re.compile(
     r"\s*v2v_p(?P<share>\d{1,2}(?:\.\d+)?)\s*(?:<=?)\s*(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>ms|s)\s*"

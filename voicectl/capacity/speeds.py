@@ -14,8 +14,8 @@ MARGIN_FRAMES: Final = 100
 THREAD_SHARE: Final[Mapping[str, float]] = {"stt": 0.55, "prefill": 0.85, "decode": 0.35, "tts": 0.6}
 """Part of a stage's work that more threads share (Amdahl), where only one number of threads was measured.
 
-Read on two cores with the models of profile `cpu`, 2026-11: they serve to predict a setting that was not
-calibrated, and are part of what the model error covers.
+Judgements, not measurements: they serve to predict a setting that was not calibrated, and are part of what the
+model error is to cover.
 """
 
 
