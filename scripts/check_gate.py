@@ -97,8 +97,8 @@ def _spoiled(seed: int) -> tuple[str, str, str]:
     spoiler = SPOILERS[seed % len(SPOILERS)]
     case = GateCase(
         days=chance_of.randint(8, 12),
-        contained=chance_of.uniform(0.80, 0.86),
-        escalated=chance_of.uniform(0.13, 0.14),
+        contained=chance_of.uniform(0.80, 0.83),
+        escalated=chance_of.uniform(0.15, 0.17),
         seed=seed,
     )
     before = case.verdict().decision if seed % 50 < 1 else ""

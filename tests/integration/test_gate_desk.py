@@ -14,6 +14,7 @@ from voicectl.core.errors import VoicectlError
 from voicectl.governance.audit.log import AuditLog
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.desk import Desk
+from voicectl.governance.gate.ledger import Ledger
 from voicectl.governance.policy.load import PACKAGED, load_policy
 from voicectl.governance.store.location import PostgresServer, SqliteFile
 from voicectl.governance.store.store import open_store
@@ -42,8 +43,7 @@ class Case:
         self.desk = Desk(
             policy=load_policy(folder / "policy.yaml"),
             folder=folder / "gate",
-            audit=AuditLog(folder / "audit", now=lambda: NOW),
-            audit_key=folder / "audit-key.pem",
+            ledger=Ledger(AuditLog(folder / "audit", now=lambda: NOW), folder / "audit-key.pem"),
             open_store=lambda: open_store(self.place, create=False),
             reviewers_file=self.people.reviewers.path,
             evidence_file=evidence,

@@ -228,6 +228,7 @@ def _desk(
     from voicectl.governance.audit.keys import key_path
     from voicectl.governance.audit.log import AuditLog, audit_folder
     from voicectl.governance.gate.desk import Desk
+    from voicectl.governance.gate.ledger import Ledger
     from voicectl.governance.rollout.load import EVIDENCE, REVIEWERS, gate_folder
     from voicectl.governance.store.location import location_of
     from voicectl.governance.store.store import open_store
@@ -237,8 +238,7 @@ def _desk(
     return Desk(
         policy=_policy(policy),
         folder=gate_folder(),
-        audit=AuditLog(audit_folder()),
-        audit_key=key_path(),
+        ledger=Ledger(AuditLog(audit_folder()), key_path()),
         open_store=lambda: open_store(location, timeout_s=60.0, create=False),
         reviewers_file=reviewers or config_path() / REVIEWERS,
         evidence_file=evidence or (own if own.is_file() else None),

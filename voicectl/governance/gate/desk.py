@@ -13,19 +13,15 @@ from pathlib import Path
 from voicectl.core.errors import UsageError
 from voicectl.core.records import Tier
 from voicectl.governance.alerts.evaluate import evaluate_alerts, to_demote
-from voicectl.governance.audit.checkpoint import CHECKPOINT_FILE, Checkpoint, read_checkpoint
-from voicectl.governance.audit.keys import public_key, public_path
-from voicectl.governance.audit.log import AuditLog
-from voicectl.governance.audit.trail import sign_checkpoint
-from voicectl.governance.audit.verify import entries, verify
 from voicectl.governance.gate import dossier as files
 from voicectl.governance.gate.attestations import read_attestations, requirements
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.dossier import Dossier, Proposal, read_dossier
 from voicectl.governance.gate.evidence import Evidence
+from voicectl.governance.gate.ledger import NOTHING, Ledger
 from voicectl.governance.gate.refusal import refused
 from voicectl.governance.gate.verdict import Decision, SignOffState, Verdict, decide
-from voicectl.governance.policy.errors import AuditBroken, SignOffMissing
+from voicectl.governance.policy.errors import SignOffMissing
 from voicectl.governance.policy.load import LoadedPolicy
 from voicectl.governance.rollout.believe import believed
 from voicectl.governance.rollout.state import Change, Enforcement, RolloutState, read_state, write_state
@@ -36,7 +32,6 @@ from voicectl.governance.signoff.statement import Bindings, Signed
 from voicectl.governance.store.store import Store
 
 BEGINNING = 0.0
-_NOTHING = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +40,7 @@ class Desk:
 
     policy: LoadedPolicy
     folder: Path
-    audit: AuditLog
-    audit_key: Path
+    ledger: Ledger
     open_store: Callable[[], Store]
     reviewers_file: Path | None = None
     evidence_file: Path | None = None
@@ -68,10 +62,10 @@ class Desk:
     def check(self, tier: Tier, use_cases: Sequence[str] = ()) -> Verdict:
         """Return the verdict on opening a tier to use cases, by default all of it; audited."""
         chosen = self._chosen(tier, use_cases)
-        audit_problem = self._audit_problem()
+        audit_problem = self.ledger.problem()
         verdict = self._verdict(tier, chosen, audit_problem)
         if audit_problem is None:
-            self._note_decision(verdict)
+            self.ledger.note_decision(verdict, self.policy)
         return verdict
 
     def sign(
@@ -79,10 +73,10 @@ class Desk:
     ) -> Path:
         """Sign for opening a tier, and return the sign-off's file. Raises the verdict's error while more is missing."""
         chosen = self._chosen(tier, use_cases)
-        verdict = self._verdict(tier, chosen, self._audit_problem(), unsigned=True)
+        verdict = self._verdict(tier, chosen, self.ledger.problem(), unsigned=True)
         if not verdict.holds_but_for_signatures:
             raise refused(verdict, self.policy.policy)
-        self._note_decision(verdict)
+        self.ledger.note_decision(verdict, self.policy)
         folder, found = self.folder / tier, None if renew else read_dossier(self.folder / tier)
         if found is None or found.proposal.use_cases != chosen or self._is_outdated(found):
             found = Dossier(self._proposal(tier, chosen, verdict), {})
@@ -107,18 +101,7 @@ class Desk:
                 "; ".join(problems), hint="the reviewers and their roles stand in the file of reviewers"
             )
         path = files.write_signoff(folder, role, envelope)
-        for use_case in chosen:
-            self.audit.append(
-                "signoff_recorded",
-                {
-                    "use_case": use_case,
-                    "tier": tier,
-                    "reviewer": reviewer,
-                    "role": role,
-                    "digest": signoff.digest,
-                    "expires_at": signed.expires_at,
-                },
-            )
+        self.ledger.note_signoff(signoff)
         return path
 
     def promote(self, tier: Tier, use_cases: Sequence[str] = (), *, by: str) -> Verdict:
@@ -144,7 +127,7 @@ class Desk:
         if after.problem is not None:
             raise SignOffMissing(f"{self.state_file}: {after.problem}", hint="sign again with `voicectl gate sign`")
         # Told before it is done: a log that cannot be written opens nothing.
-        self._note_change(change, state)
+        self.ledger.note_change(change, Enforcement(self.policy.policy, state))
         write_state(self.state_file, (*state.changes, change))
         files.discard(self.folder / tier)
         return verdict
@@ -178,7 +161,7 @@ class Desk:
             )
             # Done before it is told: an audit log in trouble keeps no caller with a bad agent.
             before, state = state, write_state(self.state_file, (*state.changes, change))
-            self._note_change(change, before)
+            self.ledger.note_change(change, Enforcement(self.policy.policy, before))
         return state
 
     def demotions_due(self, tier: Tier) -> dict[str, str]:
@@ -257,25 +240,22 @@ class Desk:
         evidence = None if below is None else self._evidence(below, proposal.as_of, proposal.entered_at)
         return Bindings(
             policy=self.policy.sha256,
-            evidence=_NOTHING if evidence is None else evidence.digest,
-            configuration=_NOTHING if evidence is None else evidence.configuration_digest,
-            audit_checkpoint=self._audit_digest(proposal.audit_checkpoint),
+            evidence=NOTHING if evidence is None else evidence.digest,
+            configuration=NOTHING if evidence is None else evidence.configuration_digest,
+            audit_checkpoint=self.ledger.digest_of(proposal.audit_checkpoint),
             attestations=read_attestations(self.evidence_file, policy).digest,
             reviewers=self._needed_reviewers().sha256,
             state=self.state().digest,
         )
 
     def _proposal(self, tier: Tier, use_cases: tuple[str, ...], verdict: Verdict) -> Proposal:
-        sign_checkpoint(self.audit, self.audit_key)
-        checkpoint = self._checkpoint()
-        assert checkpoint is not None
         evidence = verdict.evidence
         return Proposal(
             tier=tier,
             use_cases=use_cases,
             as_of=self.now() if evidence is None else evidence.as_of,
             entered_at=BEGINNING if evidence is None else evidence.entered_at,
-            audit_checkpoint=checkpoint.digest,
+            audit_checkpoint=self.ledger.new_checkpoint(),
         )
 
     def _is_outdated(self, found: Dossier) -> bool:
@@ -310,60 +290,3 @@ class Desk:
             if name not in rules.use_cases:
                 raise UsageError(f"{name} is not of tier {tier}", hint=f"its use cases: {', '.join(rules.use_cases)}")
         return tuple(name for name in rules.use_cases if not use_cases or name in use_cases)
-
-    # --- the audit log ---------------------------------------------------------------------------
-
-    def _audit_problem(self) -> str | None:
-        """Return what is wrong with the audit log; a host without one has nothing to be proven yet."""
-        try:
-            checkpoint = self._checkpoint()
-            if checkpoint is None and self.audit.head() is None:
-                return None
-            found = verify(self.audit.folder, checkpoint)
-        except AuditBroken as error:
-            return error.message
-        except Exception as error:
-            if getattr(error, "exit_code", None) == AuditBroken.exit_code:
-                return str(error)
-            raise
-        if found.first_break is None:
-            return None
-        return f"{found.first_break.file}:{found.first_break.line}: {found.first_break.what}"
-
-    def _checkpoint(self) -> Checkpoint | None:
-        path = self.audit.folder / CHECKPOINT_FILE
-        return read_checkpoint(path, public_key(public_path(self.audit_key))) if path.is_file() else None
-
-    def _audit_digest(self, digest: str) -> str:
-        """Return the digest if the log has an entry of that name, nothing otherwise."""
-        return digest if any(entry.digest == digest for entry in entries(self.audit.folder)) else _NOTHING
-
-    def _note_decision(self, verdict: Verdict) -> None:
-        evidence = verdict.evidence
-        for use_case in verdict.use_cases:
-            self.audit.append(
-                "gate_decided",
-                {
-                    "use_case": use_case,
-                    "tier": verdict.tier,
-                    "verdict": verdict.decision,
-                    "policy_digest": self.policy.sha256,
-                    "evidence_digest": _NOTHING if evidence is None else evidence.digest,
-                    "configuration_digest": None if evidence is None else evidence.configuration_digest,
-                    "exit_code": verdict.exit_code,
-                },
-            )
-
-    def _note_change(self, change: Change, before: RolloutState) -> None:
-        old = Enforcement(self.policy.policy, before)
-        for use_case in change.use_cases:
-            self.audit.append(
-                "tier_changed",
-                {
-                    "use_case": use_case,
-                    "previous": old.tier_of(use_case) or "none",
-                    "tier": change.tier if change.action == "promote" else "none",
-                    "by": change.by,
-                    "reason": change.reason,
-                },
-            )

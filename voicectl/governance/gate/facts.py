@@ -98,7 +98,7 @@ def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float) -> dict[
         select(null()).where(complaints.c.call_id == call.call_id, complaints.c.received_at <= as_of).correlate(calls)
     )
     return {
-        "answered": _flag(call.answered_at.is_not(None)),
+        "answered": _sure(call.answered_at.is_not(None)),
         "resolved": _three(call.resolved),
         "resolved_by_judge": _flag(call.resolved_by == "judge"),
         "attempted": _three(call.transfer_attempted),
@@ -109,8 +109,8 @@ def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float) -> dict[
         # Looked up only where it matters: most calls are not escalated.
         "complained": case((call.escalated == true(), _flag(complained)), else_=0),
         "flagged": _three(call.compliance_flagged),
-        "scored": _flag(call.score_state == "scored"),
-        "same_setup": _flag(_of(newest, _setup_is)),
+        "scored": _sure(call.score_state == "scored"),
+        "same_setup": _sure(_of(newest, _setup_is)),
         "setup_known": _flag(
             and_(call.model_digest.is_not(None), call.prompt_digest.is_not(None), call.config_digest.is_not(None))
         ),
@@ -119,7 +119,7 @@ def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float) -> dict[
             (_of(newest, lambda setup: calls.c.judge_digest == setup.judge), SAME_JUDGE),
             else_=OTHER_JUDGE,
         ),
-        "own_tier": _flag(call.tier == tier),
+        "own_tier": _sure(call.tier == tier),
         "reversed": _flag(or_(call.ended_at < call.started_at, call.answered_at < call.started_at)),
         "dtmf": _flag(call.dtmf_paused == true()),
         "missing_baa": _flag(call.baa_complete == false()),
@@ -132,6 +132,8 @@ def _of(newest: Mapping[str, Newest], is_it: Callable[[Newest], Column]) -> Colu
     alike: dict[Newest, list[str]] = {}
     for use_case, setup in newest.items():
         alike.setdefault(setup, []).append(use_case)
+    if len(alike) == 1:
+        return is_it(next(iter(alike)))
     return or_(false(), *(and_(is_it(setup), calls.c.use_case.in_(names)) for setup, names in alike.items()))
 
 
@@ -168,6 +170,11 @@ def _warm() -> Column:
     )
     held = and_(call.transfer_result == "succeeded", call.transfer_complete == true())
     return case((call.transfer_attempted == true(), case((failed, 0), (held, 1), else_=UNKNOWN)), else_=0)
+
+
+def _sure(condition: Column) -> Column:
+    """Return a condition that is never null as a number."""
+    return cast(condition, Integer)
 
 
 def _flag(condition: Column) -> Column:
