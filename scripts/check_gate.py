@@ -173,7 +173,7 @@ def _changed_evidence(number: int, chance_of: random.Random) -> int:
         old = row[name]
         if name in texts:
             at = chance_of.randrange(len(old))
-            row[name] = old[:at] + chr(ord(old[at]) ^ 1) + old[at + 1 :]
+            row[name] = old[:at] + chr(ord(old[at]) ^ 0x10) + old[at + 1 :]
         elif name in flags:
             row[name] = not old
         else:

@@ -92,6 +92,7 @@ class GateCase:
                 "score_state": "scored",
                 "scored_at": ended_at + 60.0,
                 "judge_digest": digest("f"),
+                "incomplete": False,
                 **dict.fromkeys(UNSET),
             }
         )

@@ -177,7 +177,8 @@ def _flags(kinds: "Sequence[_Kind] | Iterator[_Kind]") -> Tally:
 
 
 def _one(kind: _Kind, good: int, *, judged: bool) -> Tally:
-    if good == UNKNOWN:
+    # What a call with lost events hides may be just what went wrong.
+    if good == UNKNOWN or (good and kind.facts["incomplete"]):
         return Tally(unknown=kind.number)
     by_judge = kind.number if judged else 0
     return Tally(good=kind.number, judged=by_judge) if good else Tally(bad=kind.number, judged=by_judge)

@@ -44,6 +44,7 @@ SIZES: Final[dict[str, int]] = {
     "complained": 2,
     "flagged": 3,
     "scored": 2,
+    "incomplete": 2,
     "same_setup": 2,
     "setup_known": 2,
     "judge": 3,
@@ -110,6 +111,7 @@ def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float) -> dict[
         "complained": case((call.escalated == true(), _flag(complained)), else_=0),
         "flagged": _three(call.compliance_flagged),
         "scored": _sure(call.score_state == "scored"),
+        "incomplete": _flag(call.incomplete == true()),
         "same_setup": _sure(_of(newest, _setup_is)),
         "setup_known": _flag(
             and_(call.model_digest.is_not(None), call.prompt_digest.is_not(None), call.config_digest.is_not(None))

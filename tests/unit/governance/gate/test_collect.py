@@ -30,6 +30,7 @@ CHANGES = {
     "dtmf_paused": [True],
     "baa_complete": [False],
     "direction": ["outbound"],
+    "incomplete": [True],
 }
 
 
@@ -84,6 +85,16 @@ def test_probes_do_not_count() -> None:
     for row in case.rows:
         row["probe"] = True
     assert case.evidence().total_of("containment_rate").total == 0
+
+
+def test_a_call_with_lost_events_is_no_success() -> None:
+    case = GateCase(days=3, per_day=30)
+    good = [row for row in case.rows if row["resolved"] and row["ended_at"] <= NOW - 3600]
+    for row in good[:10]:
+        row["incomplete"] = True
+    evidence = case.evidence()
+    assert evidence.total_of("containment_rate").unknown == 10
+    assert evidence.total_of("compliance_flag_rate").unknown == 10
 
 
 def test_complaints_count_only_once_matured_and_imported() -> None:
