@@ -81,7 +81,7 @@ def read_calibration(path: Path) -> Calibration:
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no calibration of this host",
-            hint="`voicectl plan calibrate` measures it in under a minute; "
+            hint="`voicectl plan calibrate` measures it in about a minute; "
             "or name a data sheet, for example --hardware l40s",
         ) from None
     except (OSError, ValueError) as error:
