@@ -28,6 +28,7 @@ from voicectl.core.errors import VoicectlError
 from voicectl.core.profile import Profile
 from voicectl.core.sections.hardware import Worker
 from voicectl.engine.channel import Channel, ZmqContext
+from voicectl.engine.cudalibraries import load_cuda_libraries
 from voicectl.engine.launch import GO_LINE, MAX_SETUP_BYTES, WorkerSetup, read_setup
 from voicectl.engine.messages import (
     Body,
@@ -72,6 +73,8 @@ STAGE_OF: Final[Mapping[type[Body], str]] = {
     Wake: "llm",
     Synthesize: "tts",
 }
+COMPUTES_ON_GPU: Final = frozenset({"stt", "llm"})
+"""Stages whose libraries may be compiled for GPUs; the others always run on the processor."""
 LINGER_S: Final = 0.3
 """Time for the last replies to leave."""
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -271,6 +274,9 @@ def _load(
     setup: WorkerSetup, worker: Worker, registry: Mapping[str, str | Loader], metrics: CollectorRegistry
 ) -> dict[str, StageRuntime]:
     profile = Profile.model_validate(setup.profile)
+    if not COMPUTES_ON_GPU.isdisjoint(worker.stages):
+        # Before llama.cpp is imported: where it is compiled for GPUs, it does not load without them.
+        load_cuda_libraries()
     stages: dict[str, StageRuntime] = {}
     for name in worker.stages:
         started_at = time.monotonic()

@@ -12,10 +12,10 @@ from voicectl.core.errors import ConfigError
 from voicectl.core.lockfile import Lock, LockedModel, lock_of, render_lock
 from voicectl.core.profile import Profile
 from voicectl.weights.bundle.closure import check_closure
+from voicectl.weights.bundle.cuda import Cuda, find_cuda
 from voicectl.weights.bundle.debs import INDEX, Apt, packages_index
 from voicectl.weights.bundle.manifest import Compatible, GpuNeeds, Manifest, problems_in
-from voicectl.weights.bundle.nativewheel import NativeWheel, cuda_release, least_driver
-from voicectl.weights.bundle.programs import run
+from voicectl.weights.bundle.nativewheel import NativeWheel
 from voicectl.weights.bundle.requirements import Wheel, render_requirements
 from voicectl.weights.bundle.sbom import deb_components, model_components, render_sbom, wheel_components
 from voicectl.weights.bundle.targets import CPU_FLAGS, Target
@@ -103,7 +103,8 @@ def build_bundle(
         on_step("checking the weights")
         placed = _weights(recipe, store)
         on_step("collecting Python packages")
-        wheels = _wheels(recipe, tools, cache, scratch, on_step)
+        cuda = find_cuda() if recipe.on_gpu else None
+        wheels = _wheels(recipe, tools, cache, scratch, cuda, on_step)
         on_step("collecting Debian packages")
         debs = Apt(recipe.target, cache, recipe.apt_sources).fetch(recipe.packages)
         on_step("writing the bill of materials")
@@ -126,7 +127,7 @@ def build_bundle(
         placed += [Placed(f"debs/{deb.name}", deb.path) for deb in debs]
         placed += _playbooks(recipe.source / "playbooks")
         on_step("listing every file")
-        manifest = _manifest(recipe, own.version, placed)
+        manifest = _manifest(recipe, own.version, cuda, placed)
         path = output / f"{name}{SUFFIX}"
         on_step(f"writing {path}")
         write_bundle(path, manifest, placed, on_progress=on_progress)
@@ -143,12 +144,18 @@ def _weights(recipe: Recipe, store: Store) -> list[Placed]:
 
 
 def _wheels(
-    recipe: Recipe, tools: BuildTools, cache: Path, scratch: Path, on_step: Callable[[str], None]
+    recipe: Recipe,
+    tools: BuildTools,
+    cache: Path,
+    scratch: Path,
+    cuda: Cuda | None,
+    on_step: Callable[[str], None],
 ) -> tuple[Wheel, ...]:
-    fetched = fetch_wheels(recipe.source, recipe.target, tools, cache)
-    native = NativeWheel(recipe.source, recipe.target, tools, cache, cuda=recipe.on_gpu)
+    fetched = fetch_wheels(recipe.source, recipe.target, tools, cache, [cuda.lock] if cuda else [])
+    native = NativeWheel(recipe.source, recipe.target, tools, cache, cuda=cuda, libraries=fetched)
     if not native.is_here:
-        on_step("compiling llama-cpp-python for any machine, once; about five minutes on two cores")
+        how_long = "five minutes on two cores" if cuda is None else "a minute for each of its 200 GPU files and core"
+        on_step(f"compiling llama-cpp-python for any machine, once; about {how_long}")
     compiled = native.wheel()
     own = build_own_wheel(recipe.source, tools, scratch / "own")
     wheels = tuple(sorted([*fetched, compiled, own], key=lambda wheel: wheel.name))
@@ -180,7 +187,7 @@ def _is_ours(path: Path) -> bool:
     return path.suffix != ".pyc" and not any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
-def _manifest(recipe: Recipe, version: str, placed: Sequence[Placed]) -> Manifest:
+def _manifest(recipe: Recipe, version: str, cuda: Cuda | None, placed: Sequence[Placed]) -> Manifest:
     target = recipe.target
     try:
         return Manifest(
@@ -194,7 +201,7 @@ def _manifest(recipe: Recipe, version: str, placed: Sequence[Placed]) -> Manifes
                 arch=target.arch,
                 python=target.python,
                 cpu_flags=CPU_FLAGS,
-                gpu=_gpu_needs(recipe),
+                gpu=_gpu_needs(recipe, cuda),
             ),
             files=listed(list(placed)),
         )
@@ -202,9 +209,8 @@ def _manifest(recipe: Recipe, version: str, placed: Sequence[Placed]) -> Manifes
         raise ConfigError(f"the bundle cannot be described: {problems_in(error)}") from error
 
 
-def _gpu_needs(recipe: Recipe) -> GpuNeeds | None:
-    if not recipe.on_gpu:
+def _gpu_needs(recipe: Recipe, cuda: Cuda | None) -> GpuNeeds | None:
+    if cuda is None:
         return None
-    cuda = cuda_release(run(["nvcc", "--version"], doing="looking for the CUDA compiler"))
     memory = [profile.hardware.gpu_memory_gb for profile in recipe.profiles if profile.hardware.gpu_memory_gb]
-    return GpuNeeds(driver=least_driver(cuda), cuda=cuda, memory_gb=max(memory, default=1.0))
+    return GpuNeeds(driver=cuda.least_driver, cuda=cuda.release, memory_gb=max(memory, default=1.0))

@@ -5,11 +5,12 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from voicectl.core.errors import ConfigError
+from voicectl.weights.bundle.cuda import CUDA_FLAGS, Cuda, cublas_arguments
 from voicectl.weights.bundle.programs import BuildFailed, run
 from voicectl.weights.bundle.requirements import Requirement, Wheel, read_requirements
 from voicectl.weights.bundle.targets import Target
@@ -42,24 +43,33 @@ FLAGS: Final = (
     "-DLLAMA_BUILD_TESTS=OFF",
     "-DLLAMA_BUILD_SERVER=OFF",
 )
-CUDA_FLAGS: Final = ("-DGGML_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=75-real;80-real;86-real;89-real;90-real;90-virtual")
-"""From Turing to Hopper by machine code; newer ones compile the last at their first start."""
 SETTINGS: Final = ("wheel.exclude=lib/**;include/**",)
 """Headers and a second copy of the libraries, which would land beside all packages."""
-LEAST_DRIVERS: Final = {"12": "525.60.13", "13": "580.65.06"}
-"""The oldest driver that runs programs of each major version of CUDA (NVIDIA: CUDA compatibility)."""
 _GLIBC: Final = re.compile(rb"GLIBC_(\d+)\.(\d+)\0")
 
 
 class NativeWheel:
-    """The wheel for one target, kept in `cache` under its version and recipe."""
+    """The wheel for one target, kept in `cache` under its version and recipe.
 
-    def __init__(self, source: Path, target: Target, tools: BuildTools, cache: Path, *, cuda: bool) -> None:
+    With `cuda` it also computes on GPUs; `libraries` are the wheels that its own CUDA libraries come in.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        target: Target,
+        tools: BuildTools,
+        cache: Path,
+        *,
+        cuda: Cuda | None,
+        libraries: Sequence[Wheel],
+    ) -> None:
         self._source = source
         self._target = target
         self._tools = tools
         self._flags = (*FLAGS, *(CUDA_FLAGS if cuda else ()))
         self._cuda = cuda
+        self._libraries = libraries
         self._pin = _pin(source / RUNTIME_LOCK)
         self._folder = cache / f"llama-{self._pin.version}-{target.arch}-{self._recipe()}"
 
@@ -89,11 +99,15 @@ class NativeWheel:
         compilers = ["c++"] + (["nvcc"] if self._cuda else [])
         pieces = [
             *[flag.encode() for flag in (*self._flags, *SETTINGS)],
-            *[(self._source / name).read_bytes() for name in (INCLUDE, LIBRARY_ONLY, BUILD_LOCK)],
+            *[(self._source / name).read_bytes() for name in self._files()],
             *[run([compiler, "--version"], doing="looking for a compiler").encode() for compiler in compilers],
             *sorted(digest.encode() for digest in self._pin.digests),
         ]
         return hashlib.sha256(b"\0".join(pieces)).hexdigest()[:12]
+
+    def _files(self) -> tuple[str, ...]:
+        """Return the files of the checkout that decide what is compiled."""
+        return (INCLUDE, LIBRARY_ONLY, BUILD_LOCK, *([self._cuda.lock] if self._cuda else []))
 
     def _compile(self) -> None:
         fresh = self._folder.with_name(f"{self._folder.name}.part")
@@ -104,6 +118,8 @@ class NativeWheel:
             if len(archives) != 1:
                 raise BuildFailed(f"{PACKAGE}: pip left {len(archives)} archives of its source, not one")
             arguments = [f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={self._source / INCLUDE}", *self._flags]
+            if self._cuda is not None:
+                arguments += cublas_arguments(self._cuda, self._libraries, Path(scratch) / "cublas")
             build_wheel(
                 self._tools,
                 archives[0],
@@ -123,24 +139,6 @@ def glibc_needs(wheel: Path) -> Iterator[tuple[int, int]]:
             if ".so" in name:
                 for match in _GLIBC.finditer(archive.read(name)):
                     yield int(match[1]), int(match[2])
-
-
-def cuda_release(text: str) -> str:
-    """Return the CUDA version that `nvcc --version` tells. Raises ConfigError."""
-    match = re.search(r"release (\d+\.\d+)", text)
-    if match is None:
-        raise ConfigError(f"nvcc does not tell its version: {text.strip()[:200]!r}")
-    return match[1]
-
-
-def least_driver(cuda: str) -> str:
-    """Return the oldest driver for programs of that CUDA version. Raises ConfigError for a version not known here."""
-    major = cuda.partition(".")[0]
-    if major not in LEAST_DRIVERS:
-        raise ConfigError(
-            f"CUDA {cuda} is not known to this voicectl", hint=f"build with CUDA {' or '.join(LEAST_DRIVERS)}"
-        )
-    return LEAST_DRIVERS[major]
 
 
 def _pin(lock: Path) -> Requirement:

@@ -62,14 +62,19 @@ class BuildTools:
         return python
 
 
-def fetch_wheels(source: Path, target: Target, tools: BuildTools, cache: Path) -> tuple[Wheel, ...]:
+def fetch_wheels(
+    source: Path, target: Target, tools: BuildTools, cache: Path, more: Sequence[str] = ()
+) -> tuple[Wheel, ...]:
     """Return a wheel for every package of the lock file that need not be compiled, and pip's, all checked.
+
+    `more` names further lock files of the checkout.
 
     They are kept in `cache`. Raises BuildFailed when one cannot be had, IntegrityError when its digest is wrong.
     """
     pins = [
         *[pin for pin in read_requirements(source / RUNTIME_LOCK) if pin.name not in BUILT_HERE],
         *[pin for pin in read_requirements(source / BUILD_LOCK) if pin.name in INSTALLER],
+        *[pin for lock in more for pin in read_requirements(source / lock)],
     ]
     folder = cache / f"wheels-{target.name}-{_digest(pin.lines.encode() for pin in pins)}"
     if not folder.is_dir():
