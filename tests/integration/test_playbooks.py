@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,16 @@ PROGRAMS = Path(sys.executable).parent
 RELEASE = "1.4.0-0f3a9c41d2b7"
 MAX_EXPOSURE = 1.5
 SURVEY = {"gpu": {"devices": [], "switches": []}, "release": "", "files": [], "table": False}
+ARCHIVE = """Package: libcuda1
+Architecture: amd64
+Version: 535.261.03-1
+
+Package: nvidia-modprobe
+Version: 535.161.07-1~deb12u1
+
+Package: python3
+Version: 3.11.2-1+b1
+"""
 RENDERED = {
     "voicectl.service": ("service", "voicectl.service.j2"),
     f"voicectl-gate@{RELEASE}.service": ("service", "voicectl-gate.service.j2"),
@@ -28,6 +39,7 @@ RENDERED = {
     "voicectl-verify.service": ("reverify", "voicectl-verify.service.j2"),
     "voicectl-verify.timer": ("reverify", "voicectl-verify.timer.j2"),
     "voicectl-gpu.service": ("gpu", "voicectl-gpu.service.j2"),
+    "preferences": ("gpu", "preferences.j2"),
 }
 UNITS = [name for name in RENDERED if name.endswith((".service", ".timer"))]
 
@@ -89,7 +101,8 @@ def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def on_gpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     survey = {**SURVEY, "gpu": {"devices": [{"address": "0000:01:00.0"}], "switches": []}}
-    return render(tmp_path_factory.mktemp("gpu"), voicectl_survey=survey, voicectl_profile="gpu-l40s")
+    settings = {"voicectl_survey": survey, "voicectl_profile": "gpu-l40s", "gpu_archive": ARCHIVE}
+    return render(tmp_path_factory.mktemp("gpu"), **settings)
 
 
 def directives(unit: str) -> list[str]:
@@ -195,6 +208,11 @@ def test_gpu_host_may_use_its_gpus_and_nothing_else(on_gpu: dict[str, str]) -> N
     assert allowed and all(line.startswith("DeviceAllow=char-nvidia") for line in allowed)
     assert "DevicePolicy=closed" in unit
     assert "PrivateDevices=yes" not in unit
+
+
+def test_each_package_of_the_driver_is_pinned_to_the_version_of_the_bundle(on_gpu: dict[str, str]) -> None:
+    pins = re.findall(r"Package: (\S+)\nPin: version (\S+)\nPin-Priority: 1001\n", on_gpu["preferences"])
+    assert pins == [("libcuda1", "535.261.03-1"), ("nvidia-modprobe", "535.161.07-1~deb12u1")]
 
 
 def test_secrets_are_handed_over_and_settings_are_quoted(on_cpu: dict[str, str]) -> None:

@@ -47,6 +47,12 @@ def build_command(
         Path | None,
         typer.Option("--apt-sources", metavar="FILE", help="Where Debian packages come from, instead of /etc/apt."),
     ] = None,
+    driver_for: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--driver-for", metavar="KERNEL", help="Carry the GPU driver for hosts with this `uname -r`; repeatable."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make one file with everything hosts need: packages, wheels, weights, playbooks, golden audio.
@@ -64,6 +70,7 @@ def build_command(
         serial=serial,
         min_from_version=min_from_version,
         apt_sources=host_sources() if apt_sources is None else read_sources(apt_sources),
+        driver_kernels=driver_for or (),
     )
     with out.progress() as reporter:
         built = make_bundle(recipe, output, on_step=out.note, on_progress=_Bar(reporter, "writing"))

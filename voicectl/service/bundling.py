@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import io
 import json
+import re
 import tempfile
 import wave
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from voicectl.weights.bundle.verify import OnProgress
 from voicectl.weights.store import Store
 
 GOLDEN_QUESTION: Final = "Please tell me about your opening hours on Saturday morning."
+_KERNEL: Final = re.compile(r"[0-9][0-9A-Za-z.+~-]{0,63}")
 GOLDEN_BOUNDS: Final = {"max_wer": 0.2, "max_reply_wer": 0.5, "min_reply_rms": 0.003, "max_v2v_ms": 5000}
 """What a release may get wrong at most before it is not activated.
 
@@ -39,14 +41,18 @@ def plan_bundle(
     serial: int | None,
     min_from_version: str | None,
     apt_sources: dict[str, str],
+    driver_kernels: Sequence[str] = (),
 ) -> Recipe:
     """Return what a bundle of these packaged profiles holds. Raises UsageError or ConfigError."""
+    for kernel in driver_kernels:
+        if not _KERNEL.fullmatch(kernel):
+            raise UsageError(f"{kernel!r} is not the name of a kernel", hint="take what `uname -r` prints on a host")
     packaged = packaged_profiles()
     for name in profiles:
         if name not in packaged:
             raise UsageError(f"{name}: bundles hold packaged profiles only", hint=f"there are {', '.join(packaged)}")
     source = checkout()
-    return Recipe(
+    recipe = Recipe(
         source=source,
         target=find_target(release),
         # What this host sets differently has no place on the hosts of others.
@@ -55,7 +61,11 @@ def plan_bundle(
         serial=_commits(source) if serial is None else serial,
         min_from_version=min_from_version,
         apt_sources=apt_sources,
+        driver_kernels=tuple(sorted(set(driver_kernels))),
     )
+    if recipe.driver_kernels and not recipe.on_gpu:
+        raise UsageError("--driver-for: none of the profiles runs on a GPU")
+    return recipe
 
 
 def make_bundle(

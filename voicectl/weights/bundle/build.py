@@ -12,7 +12,7 @@ from voicectl.core.errors import ConfigError
 from voicectl.core.lockfile import Lock, LockedModel, lock_of, render_lock
 from voicectl.core.profile import Profile
 from voicectl.weights.bundle.closure import check_closure
-from voicectl.weights.bundle.cuda import Cuda, find_cuda
+from voicectl.weights.bundle.cuda import Cuda, check_driver, driver_packages, find_cuda
 from voicectl.weights.bundle.debs import INDEX, Apt, packages_index
 from voicectl.weights.bundle.manifest import Compatible, GpuNeeds, Manifest, problems_in
 from voicectl.weights.bundle.nativewheel import NativeWheel
@@ -30,7 +30,10 @@ SLOW_VOICE: Final = "espeak-ng"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What goes into a bundle. `source` is a checkout, `apt_sources` where Debian packages come from, by file name."""
+    """What goes into a bundle. `source` is a checkout, `apt_sources` where Debian packages come from, by file name.
+
+    `driver_kernels` are the hosts' kernels that the GPU driver is carried for; without any it must be there already.
+    """
 
     source: Path
     target: Target
@@ -39,6 +42,7 @@ class Recipe:
     serial: int
     min_from_version: str | None
     apt_sources: Mapping[str, str]
+    driver_kernels: tuple[str, ...] = ()
 
     @property
     def on_gpu(self) -> bool:
@@ -49,7 +53,8 @@ class Recipe:
     def packages(self) -> tuple[str, ...]:
         """Return the Debian packages that the target needs for these profiles."""
         speaks = any(profile.fallback.voice is not None for profile in self.profiles)
-        return tuple(sorted({*self.target.packages, *([SLOW_VOICE] if speaks else [])}))
+        driver = driver_packages(self.driver_kernels) if self.driver_kernels else ()
+        return tuple(sorted({*self.target.packages, *([SLOW_VOICE] if speaks else []), *driver}))
 
     @property
     def models(self) -> tuple[LockedModel, ...]:
@@ -107,6 +112,8 @@ def build_bundle(
         wheels = _wheels(recipe, tools, cache, scratch, cuda, on_step)
         on_step("collecting Debian packages")
         debs = Apt(recipe.target, cache, recipe.apt_sources).fetch(recipe.packages)
+        if cuda is not None and recipe.driver_kernels:
+            check_driver(cuda, [deb.name for deb in debs])
         on_step("writing the bill of materials")
         own = next(wheel for wheel in wheels if wheel.name == OWN_PACKAGE)
         name = f"voicectl-{own.version}-{recipe.target.name}-{recipe.target.arch}"

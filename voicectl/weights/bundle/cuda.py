@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from packaging.version import Version
+
 from voicectl.core.errors import ConfigError
 from voicectl.weights.bundle.programs import BuildFailed, run
 from voicectl.weights.bundle.requirements import Wheel
@@ -22,6 +24,16 @@ LEAST_DRIVERS: Final = {"12": "525.60.13", "13": "580.65.06"}
 """The oldest driver that runs programs of each major version of CUDA (NVIDIA: CUDA compatibility)."""
 _CUBLAS: Final = {"12": ("nvidia-cublas-cu12", "nvidia/cublas"), "13": ("nvidia-cublas", "nvidia/cu13")}
 """The package of cuBLAS for each major version, and its folder within."""
+DRIVER: Final = "nvidia-kernel-dkms"
+"""The package that the driver's version is read from."""
+DRIVER_PACKAGES: Final = (
+    DRIVER,
+    "libcuda1",
+    "libnvidia-ptxjitcompiler1",
+    "nvidia-smi",
+    "nvidia-modprobe",
+    "nvidia-persistenced",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,24 @@ def parse_cuda(text: str) -> Cuda:
             f"CUDA {cuda.release} is not known to this voicectl", hint=f"build with CUDA {' or '.join(LEAST_DRIVERS)}"
         )
     return cuda
+
+
+def driver_packages(kernels: Sequence[str]) -> tuple[str, ...]:
+    """Return the Debian packages of the driver, and what it is built with for each of these kernels."""
+    return (*DRIVER_PACKAGES, *[f"linux-headers-{kernel}" for kernel in kernels])
+
+
+def check_driver(cuda: Cuda, debs: Sequence[str]) -> None:
+    """Compare the driver among these package files with what programs of `cuda` ask for. Raises ConfigError."""
+    name = next((name for name in debs if name.startswith(f"{DRIVER}_")), None)
+    if name is None:
+        raise ConfigError(f"the package sources have no {DRIVER}", hint="add Debian's non-free with --apt-sources")
+    version = name.split("_")[1].rpartition("-")[0].rpartition(":")[2]
+    if Version(version) < Version(cuda.least_driver):
+        raise ConfigError(
+            f"the driver of the package sources is {version}, CUDA {cuda.release} needs {cuda.least_driver} or newer",
+            hint="build with an older CUDA, or name sources of a newer driver with --apt-sources",
+        )
 
 
 def cublas_arguments(cuda: Cuda, libraries: Sequence[Wheel], folder: Path) -> list[str]:

@@ -7,7 +7,14 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from voicectl.core.errors import ConfigError
-from voicectl.weights.bundle.cuda import LEAST_DRIVERS, Cuda, cublas_arguments, parse_cuda
+from voicectl.weights.bundle.cuda import (
+    LEAST_DRIVERS,
+    Cuda,
+    check_driver,
+    cublas_arguments,
+    driver_packages,
+    parse_cuda,
+)
 from voicectl.weights.bundle.programs import BuildFailed
 from voicectl.weights.bundle.requirements import Wheel, read_requirements, read_wheel
 
@@ -58,3 +65,16 @@ def test_compilation_is_against_the_cublas_that_the_bundle_carries(tmp_path: Pat
 def test_lock_without_cublas_is_told(tmp_path: Path) -> None:
     with pytest.raises(BuildFailed, match=r"requirements-cuda12\.lock: does not name nvidia-cublas-cu12"):
         cublas_arguments(Cuda("12.8"), [cublas_wheel(tmp_path)], tmp_path / "cublas")
+
+
+def test_driver_comes_with_the_headers_of_each_kernel() -> None:
+    assert set(driver_packages(["6.1.0-50-amd64"])) >= {"nvidia-kernel-dkms", "linux-headers-6.1.0-50-amd64"}
+
+
+def test_driver_that_is_too_old_for_the_compiler_is_refused() -> None:
+    debs = ["nvidia-smi_535.261.03-1_amd64.deb", "nvidia-kernel-dkms_535.261.03-1_amd64.deb"]
+    check_driver(Cuda("12.8"), debs)
+    with pytest.raises(ConfigError, match=r"is 535\.261\.03, CUDA 13\.0 needs 580\.65\.06"):
+        check_driver(Cuda("13.0"), debs)
+    with pytest.raises(ConfigError, match="no nvidia-kernel-dkms"):
+        check_driver(Cuda("12.8"), debs[:1])
