@@ -102,6 +102,8 @@ lock: $(VENV)/.dev  ## Resolve the dependencies anew into the lock files
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(LOCK) -o requirements.lock pyproject.toml
 	$(LOCK) --extra dev -o requirements-dev.lock pyproject.toml
+	$(LOCK) -o requirements-cuda12.lock requirements-cuda12.in
+	$(LOCK) -o requirements-cuda13.lock requirements-cuda13.in
 
 clean:  ## Remove the virtual environment and caches of this checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -85,10 +85,15 @@ def rollback_target(state: State, wanted: str | None) -> Release:
 
 
 def prunable(state: State, present: Iterable[str]) -> list[str]:
-    """Return which releases may be removed: all that are known, but the active one and the one before it."""
+    """Return which releases may be removed: all that are known, but the active one and the one before it.
+
+    What failed last stays, too, to be looked at and tried again; what failed before it goes, for it fills the disk.
+    """
     kept = {state.active, state.previous}
     if state.attempt is not None:
         kept |= {state.attempt.target, state.attempt.origin}
+    if state.last is not None and state.last.result != "good":
+        kept.add(state.last.target)
     if state.previous is None:
         # Nothing to go back to yet: the newest staged release stays.
         staged = sorted((known for known in state.releases.values()), key=lambda known: known.staged_at)

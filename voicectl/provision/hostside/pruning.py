@@ -27,7 +27,7 @@ class Weights:
 
 
 def prune(layout: Layout, records: Records, state: State) -> tuple[State, list[str]]:
-    """Remove all releases but the active one and the one before it; return the state then, and what was removed."""
+    """Remove the releases that may go; return the state then, and what was removed."""
     for trash in layout.releases.glob(f"{TRASH}*"):
         shutil.rmtree(trash, ignore_errors=True)
     present = _present(layout, state)

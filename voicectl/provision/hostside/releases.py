@@ -177,7 +177,7 @@ class Releases:
         state = begin(state, kind, release_id, now_text())
         self._records.note("attempt_begun", kind=kind, target=release_id, origin=state.active)
         state, steps = drive(state, self._records, self._actor, now_text)
-        if state.attempt is None and _result(state) == "good":
+        if state.attempt is None:
             with contextlib.suppress(ReleaseError, OSError):
                 state, _ = prune(self._layout, self._records, state)
         return state, steps

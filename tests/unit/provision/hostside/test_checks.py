@@ -8,7 +8,7 @@ from voicectl.provision.hostside.checks import numbers, prunable, refuse_activat
 from voicectl.provision.hostside.faults import Refused
 from voicectl.provision.hostside.hostfacts import HostFacts
 from voicectl.provision.hostside.manifest import Compatible, Manifest
-from voicectl.provision.hostside.state import Attempt, Release, State
+from voicectl.provision.hostside.state import Attempt, Outcome, Release, State
 
 OLD, NEW, LAST = "1.0.0-aaaaaaaaaaaa", "1.1.0-bbbbbbbbbbbb", "0.9.0-cccccccccccc"
 ANYWHERE = Compatible(None, None, None, None, (), None)
@@ -102,6 +102,17 @@ def test_without_an_active_release_there_is_nothing_to_go_back_from() -> None:
 def test_two_releases_are_kept() -> None:
     state = replace(STATE.with_release(release(LAST, 4, good_at="then")), previous=LAST)
     assert prunable(state, [OLD, NEW, LAST]) == [NEW]
+
+
+def test_what_failed_last_stays_and_what_failed_before_goes() -> None:
+    earlier, last = "2.0.0-dddddddddddd", "2.0.1-eeeeeeeeeeee"
+    state = STATE.with_release(release(earlier, 7)).with_release(release(last, 8))
+    state = replace(
+        state.with_release(release(LAST, 4, good_at="then")),
+        previous=LAST,
+        last=Outcome("activate", last, OLD, "refused", "earlier", "now"),
+    )
+    assert prunable(state, [OLD, LAST, earlier, last]) == [earlier]
 
 
 def test_what_is_unknown_or_in_use_is_not_pruned() -> None:
