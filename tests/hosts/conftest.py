@@ -28,6 +28,7 @@ REPORT = cache_folder() / "measured.jsonl"
 """Every run adds a line a figure: when, on which commit, what."""
 
 CAMPAIGN = "VOICECTL_HOSTS_CAMPAIGN"
+CORE = "VOICECTL_HOSTS_CORE"
 """Environment variable that adds what takes hours or adds little to the core set."""
 OPTIONS = ("--allow-from", "10.231.0.0/16")
 """What the operator says beside bundle and host: who may call."""
@@ -69,6 +70,7 @@ def reason_to_skip() -> str | None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "hosts: booted Debian machines; needs root, debootstrap and systemd-nspawn")
+    config.addinivalue_line("markers", f"beyond_core: left out with {CORE}=1, as every change is checked")
     config.addinivalue_line("markers", f"campaign: only with {CAMPAIGN}=1, as `make test-hosts-long` sets it")
 
 
@@ -84,6 +86,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
         elif item.get_closest_marker("campaign") is not None and not os.environ.get(CAMPAIGN):
             item.add_marker(pytest.mark.skip(reason=f"a long campaign; `make test-hosts-long` sets {CAMPAIGN}"))
+        elif item.get_closest_marker("beyond_core") is not None and os.environ.get(CORE):
+            item.add_marker(pytest.mark.skip(reason=f"takes minutes; runs unless {CORE} is set"))
 
 
 @pytest.fixture(scope="session")

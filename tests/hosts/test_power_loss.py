@@ -71,6 +71,7 @@ def test_power_loss_during_an_installation_is_made_good_by_running_it_again(
     measured("power losses during an installation, then resumed", POINTS, "runs")
 
 
+@pytest.mark.beyond_core
 def test_power_loss_during_an_upgrade_leaves_one_release_serving(
     new_guest: Guests, installed: Installed, shelf: Shelf, upgrade_s: float, measured: Measured
 ) -> None:

@@ -59,7 +59,7 @@ async def test_upgrade_during_a_live_call_keeps_the_conversation(
     [
         pytest.param(CRASHES, "", id="crashes"),
         pytest.param(TALKS_GARBAGE, "the voice does not say the answer", id="talks-garbage"),
-        pytest.param(TOO_SLOW, "ms are allowed", id="too-slow"),
+        pytest.param(TOO_SLOW, "ms are allowed", id="too-slow", marks=pytest.mark.beyond_core),
         pytest.param(CRASHES_IN_CALLS, "", id="crashes-in-calls", marks=pytest.mark.campaign),
         pytest.param(FAILS_ON_THE_REAL_PORT, "", id="fails-on-the-real-port"),
     ],

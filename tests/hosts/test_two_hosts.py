@@ -36,6 +36,7 @@ def test_host_that_is_off_does_not_hold_the_other_up(new_guest: Guests, installe
     assert outcome.host(off)["outcome"] == "unreachable"
 
 
+@pytest.mark.beyond_core
 def test_two_hosts_are_upgraded_by_one_command(
     new_guest: Guests, installed: Installed, shelf: Shelf, measured: Measured
 ) -> None:
