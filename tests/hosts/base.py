@@ -11,7 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-SUITE: Final = "bookworm"
+from voicectl.weights.bundle.targets import DEFAULT_RELEASE, find_target
+
+RELEASE: Final = os.environ.get("VOICECTL_HOSTS_RELEASE", DEFAULT_RELEASE)
+"""The system of the guests, as bundles name it."""
+SUITE: Final = find_target(RELEASE).codename
 PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "iproute2", "sudo")
 """What a minimal server has that is reached by SSH; nothing of what the bundle brings."""
 DISK_BYTES: Final = 8 << 30

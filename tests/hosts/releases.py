@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.conftest import REPOSITORY
-from tests.hosts.base import cache_folder, run
+from tests.hosts.base import RELEASE, cache_folder, run
 from tests.hosts.wheel import rewrite_wheel
 from voicectl.weights.bundle.manifest import MANIFEST_NAME, SIGNATURE_NAME, parse_manifest
 from voicectl.weights.bundle.requirements import read_wheel
@@ -111,7 +111,7 @@ async def serve_forever(profile, **settings):
 )
 """The gate before the switch cannot see what is wrong with it; the gate after can."""
 OTHER_ARCH: Final = Change("other-arch", "9.3.1", compatible={"arch": "aarch64"})
-OTHER_SYSTEM: Final = Change("other-system", "9.3.2", compatible={"os_version": "13"})
+OTHER_SYSTEM: Final = Change("other-system", "9.3.2", compatible={"os_version": "11"})
 OTHER_PROCESSOR: Final = Change("other-processor", "9.3.3", compatible={"cpu_flags": ["avx2", "no_such_flag"]})
 OLDER: Final = Change("older", "0.0.1", serial_step=-1)
 
@@ -120,7 +120,7 @@ class Shelf:
     """Bundles by their change; each is made at its first use and kept for the next run of the same sources."""
 
     def __init__(self) -> None:
-        self._folder = cache_folder() / "bundles" / _sources_digest()
+        self._folder = cache_folder() / "bundles" / f"{RELEASE}-{_sources_digest()}"
         self._folder.mkdir(parents=True, exist_ok=True)
         for other in self._folder.parent.iterdir():
             # Bundles of other sources: half a gigabyte each.
@@ -139,7 +139,8 @@ class Shelf:
             built = self._folder / "built"
             shutil.rmtree(built, ignore_errors=True)
             voicectl = [sys.executable, "-m", "voicectl", "bundle"]
-            build = [*voicectl, "build", "--profile", PROFILE, "--serial", str(SERIAL), "--output", str(built)]
+            build = [*voicectl, "build", "--release", RELEASE, "--profile", PROFILE, "--serial", str(SERIAL)]
+            build += ["--output", str(built)]
             subprocess.run(build, check=True, cwd=REPOSITORY, timeout=_BUILD_TIMEOUT_S)
             (bundle,) = built.glob("*.vcb")
             subprocess.run([*voicectl, "sign", str(bundle), "--key", str(self.signing_key)], check=True, timeout=300)

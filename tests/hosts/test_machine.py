@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.base import RELEASE
 from tests.hosts.conftest import Guests
 from tests.hosts.link import counting
 from tests.hosts.machine import Machine
+from voicectl.weights.bundle.targets import find_target
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +19,9 @@ def guest(new_module_guest: Guests) -> Machine:
     return machine
 
 
-def test_guest_is_a_whole_debian_12_with_nothing_of_ours(guest: Machine) -> None:
+def test_guest_is_a_whole_debian_with_nothing_of_ours(guest: Machine) -> None:
     assert guest.read("systemctl is-system-running --wait") == "running"
-    assert 'VERSION_ID="12"' in guest.read("cat /etc/os-release")
+    assert f'VERSION_ID="{find_target(RELEASE).os_version}"' in guest.read("cat /etc/os-release")
     assert guest.read("ls -d /opt/voicectl /etc/voicectl /var/lib/voicectl 2>/dev/null || true") == ""
     assert guest.ssh("command -v nft ansible pip", check=False).returncode != 0
 
