@@ -7,6 +7,8 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voicectl
 WHEELS := $(CACHE)/wheels
 MODELS ?= faster-whisper-base
 QUESTION ?= What is the capital of France?
+# The tests start hundreds of processes: without bytecode each would compile voicectl anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-faults soak fuzz lock clean
 

@@ -4,6 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# On a busy machine an example may take seconds: that is no failure of what it shows.
+settings.register_profile("voicectl", settings(), deadline=None)
+settings.load_profile("voicectl")
 
 REPOSITORY = Path(__file__).parent.parent
 SHARED_SPEECH = REPOSITORY.parent / "shared" / "speech"

@@ -1,5 +1,10 @@
-"""A process that records calls until it is killed, and reports what was kept. Run as a program."""
+"""Processes that record calls until they are killed, and report what was kept. Run as a program.
 
+The program reads a line a process, `NUMBER free` or `NUMBER locked`, and forks it: loading what it needs takes
+longer than most of them live. The process says `ready PID` and then what it keeps, the program when it has ended.
+"""
+
+import os
 import sqlite3
 import sys
 import threading
@@ -18,6 +23,9 @@ from voicectl.governance.store.store import Store, open_store
 from voicectl.service.recording.scribe import Began, Noted, Scribe
 from voicectl.service.recording.spill import Spill
 from voicectl.service.recording.writer import Writer
+
+ENDED = "|ended"
+"""May follow a line that was cut off."""
 
 
 class ReportingScribe(Scribe):
@@ -46,8 +54,7 @@ def tell(text: str) -> None:
     sys.stdout.flush()
 
 
-def main(folder: Path, number: int, *, locked: bool) -> None:
-    configure(json=True, level="critical")
+def record(folder: Path, number: int, *, locked: bool) -> None:
     base = scribe()
     by = ReportingScribe(base._around, base._redactor)
 
@@ -59,7 +66,7 @@ def main(folder: Path, number: int, *, locked: bool) -> None:
     if locked:
         threading.Thread(target=hold_lock, args=(folder / "records.db",), daemon=True).start()
     writer.begin()
-    tell("ready\n")
+    tell(f"ready {os.getpid()}\n")
     calls = [identity(f"sess_{number}_{each}") for each in range(4)]
     by.fresh = []
     writer.write([Noted(call, Began(), 0.0) for call in calls])
@@ -72,5 +79,19 @@ def main(folder: Path, number: int, *, locked: bool) -> None:
             tell("".join(f"{event.call_id} {event.sequence}\n" for event in kept))
 
 
+def main(folder: Path) -> None:
+    configure(json=True, level="critical")
+    for line in sys.stdin:
+        number, how = line.split()
+        child = os.fork()
+        if child == 0:
+            try:
+                record(folder, int(number), locked=how == "locked")
+            finally:
+                os._exit(1)
+        os.waitpid(child, 0)
+        tell(f"{ENDED}\n")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), locked=sys.argv[3] == "locked")
+    main(Path(sys.argv[1]))

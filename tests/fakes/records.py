@@ -1,5 +1,6 @@
 """Call records in memory, with the two ways in that a store has."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,22 +17,29 @@ NOW = 20_700 * DAY_S
 
 
 class MemoryRecords:
+    """One connection for all threads: each waits for the others, and so does `close`.
+
+    A thread whose test no longer waits for it would otherwise read from memory that was freed.
+    """
+
     def __init__(self) -> None:
+        self._alone = threading.RLock()
         self._engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool)
         metadata.create_all(self._engine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self._engine.connect() as connection:
+        with self._alone, self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
+        with self._alone, self._engine.begin() as connection:
             yield connection
 
     def close(self) -> None:
-        self._engine.dispose()
+        with self._alone:
+            self._engine.dispose()
 
     def add(self, call: CallRow, *spoken: TurnRow) -> None:
         with self.write() as connection:

@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from voicectl.bench.report.files import read_record, write_record
 
 pytestmark = pytest.mark.integration
 
+Ended = tuple[int, str, str]
+"""An exit status, and what was written to stdout and stderr."""
 SHORT = ("--concurrency", "2", "--duration", "3s", "--answer-timeout", "2s", "--warm-up", "0s")
 
 
@@ -41,10 +45,24 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def bench(*arguments: str, folder: Path, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+async def bench(*arguments: str, folder: Path, environment: dict[str, str] | None = None) -> Ended:
     process = await started(*arguments, folder=folder, environment=environment)
     out, err = await asyncio.wait_for(process.communicate(), 100)
     return process.returncode or 0, out.decode(), err.decode()
+
+
+@pytest.fixture
+def bench_here(
+    out: Path, command_line: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ended]:
+    """Return a function that runs `voicectl bench` in this process: for what ends before there is any call."""
+    monkeypatch.chdir(out)
+
+    def run(*arguments: str) -> Ended:
+        finished = command_line("bench", *arguments)
+        return finished.returncode, finished.stdout, finished.stderr
+
+    return run
 
 
 @pytest.fixture
@@ -230,35 +248,35 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "status", "told"), REFUSED, ids=[told for *_, told in REFUSED])
-async def test_what_cannot_be_is_refused_before_anything_starts(
-    arguments: tuple[str, ...], status: int, told: str, out: Path
+def test_what_cannot_be_is_refused_before_anything_starts(
+    arguments: tuple[str, ...], status: int, told: str, out: Path, bench_here: Callable[..., Ended]
 ) -> None:
-    found = await bench("run", "--server", "ws://127.0.0.1:9", *arguments, folder=out)
+    found = bench_here("run", "--server", "ws://127.0.0.1:9", *arguments)
     assert found[0] == status
     assert told in found[2]
     assert "Traceback" not in found[2]
     assert names_in(out) == []
 
 
-async def test_comparison_of_a_run_with_a_slower_one_is_exit_99(out: Path) -> None:
+def test_comparison_of_a_run_with_a_slower_one_is_exit_99(out: Path, bench_here: Callable[..., Ended]) -> None:
     for name, slower in (("a.json.gz", 1.0), ("b.json.gz", 1.0), ("slow.json.gz", 1.5)):
         write_record(out / name, record(30, 8, seed=9, slower=slower))
-    status, stdout, _ = await bench("compare", "a.json.gz", "b.json.gz", folder=out)
+    status, stdout, _ = bench_here("compare", "a.json.gz", "b.json.gz")
     assert status == 0, stdout
-    status, stdout, _ = await bench("compare", "a.json.gz", "slow.json.gz", "--json", folder=out)
+    status, stdout, _ = bench_here("compare", "a.json.gz", "slow.json.gz", "--json")
     assert status == 99
     assert json.loads(stdout)["regression"] is True
 
 
-async def test_file_that_is_no_record_is_exit_3(out: Path) -> None:
+def test_file_that_is_no_record_is_exit_3(out: Path, bench_here: Callable[..., Ended]) -> None:
     (out / "broken.json.gz").write_bytes(b"\x1f\x8b\x08\x00")
     for arguments in (("report", "broken.json.gz"), ("compare", "broken.json.gz", "broken.json.gz")):
-        status, stdout, stderr = await bench(*arguments, folder=out)
+        status, stdout, stderr = bench_here(*arguments)
         assert (status, stdout) == (3, "")
         assert "error: broken.json.gz: damaged or cut off" in stderr
 
 
-async def test_workloads_are_listed(out: Path) -> None:
-    status, stdout, _ = await bench("workloads", folder=out)
+def test_workloads_are_listed(bench_here: Callable[..., Ended]) -> None:
+    status, stdout, _ = bench_here("workloads")
     assert status == 0
     assert {line.split()[0] for line in stdout.splitlines() if not line.startswith(" ")} >= {"short-faq", "barge-in"}

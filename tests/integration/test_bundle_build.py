@@ -46,14 +46,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tree(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    into = tmp_path_factory.mktemp("tree") / "tree"
-    extract(bundle, verified(bundle), into)
-    return into
-
-
-def verified(bundle: Path) -> Manifest:
+def manifest(bundle: Path) -> Manifest:
     return verify_bundle(bundle, NOBODY, allow_unsigned=True).manifest
+
+
+@pytest.fixture(scope="module")
+def tree(bundle: Path, manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    into = tmp_path_factory.mktemp("tree") / "tree"
+    extract(bundle, manifest, into)
+    return into
 
 
 def test_same_inputs_give_the_same_bytes_elsewhere_and_later(bundle: Path, tmp_path: Path) -> None:
@@ -104,10 +105,10 @@ def test_weights_are_those_of_the_lock_file_inside(tree: Path) -> None:
     assert {model.role for model in lock.models} == {"stt", "llm", "tts", "turn", "vad"}
 
 
-def test_bill_of_materials_names_every_wheel_package_and_weight(tree: Path, bundle: Path) -> None:
+def test_bill_of_materials_names_every_wheel_package_and_weight(tree: Path, manifest: Manifest) -> None:
     document = json.loads((tree / "sbom.spdx.json").read_text())
     named = {package["packageFileName"].removeprefix("./") for package in document["packages"]}
-    bundled = {file.path for file in verified(bundle).files}
+    bundled = {file.path for file in manifest.files}
     kinds = ("wheels/", "debs/", "blobs/")
     assert named == {path for path in bundled if path.startswith(kinds)} - {"debs/Packages"}
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.recording_process import ENDED
 from voicectl.core.records import GovernanceEvent
 from voicectl.governance.store.location import SqliteFile
 from voicectl.governance.store.rows import call_of, events_of
@@ -31,8 +33,13 @@ def test_killed_twenty_times_nothing_kept_is_lost_and_nothing_is_there_twice(tmp
     """
     draw = random.Random(6)
     reported: dict[str, int] = {}
-    for number in range(KILLS):
-        reported |= killed(tmp_path, number, after_s=draw.uniform(0.05, 0.6), locked=number % 2 == 1)
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        for number in range(KILLS):
+            reported |= killed(program, number, after_s=draw.uniform(0.05, 0.6), locked=number % 2 == 1)
+        program.communicate(timeout=10)
+    assert program.returncode == 0
     assert len(reported) >= KILLS
     replay(tmp_path)
     with open_store(SqliteFile(tmp_path / "records.db")) as store, store.read() as connection:
@@ -48,17 +55,23 @@ def test_killed_twenty_times_nothing_kept_is_lost_and_nothing_is_there_twice(tmp
     assert list((tmp_path / "spill").glob("*.spill")) == []
 
 
-def killed(folder: Path, number: int, *, after_s: float, locked: bool) -> dict[str, int]:
-    """Run a process and kill it; return the last event of each call that it reported as kept."""
-    command = [sys.executable, str(PROGRAM), str(folder), str(number), "locked" if locked else "free"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(after_s)
-        child.kill()
-        lines = child.stdout.read().splitlines(keepends=True)
-    kept = [line.split() for line in lines if line.endswith("\n")]
-    return {call_id: int(sequence) for call_id, sequence in kept}
+def killed(program: subprocess.Popen[str], number: int, *, after_s: float, locked: bool) -> dict[str, int]:
+    """Have a process started and kill it; return the last event of each call that it reported as kept."""
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write(f"{number} {'locked' if locked else 'free'}\n")
+    program.stdin.flush()
+    word, pid = program.stdout.readline().split()
+    assert word == "ready"
+    time.sleep(after_s)
+    os.kill(int(pid), signal.SIGKILL)
+    kept: dict[str, int] = {}
+    for line in iter(program.stdout.readline, ""):
+        if line.endswith(f"{ENDED}\n"):
+            return kept
+        call_id, sequence = line.split()
+        kept[call_id] = int(sequence)
+    raise AssertionError("the program ended")
 
 
 def replay(folder: Path) -> None:

@@ -14,6 +14,9 @@ import soundfile
 pytestmark = pytest.mark.integration
 
 
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "voicectl", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -64,11 +67,11 @@ def make_folder(path: Path) -> None:
     ids=lambda write: write.__name__,
 )
 def test_file_that_is_no_speech_is_refused(
-    tmp_path: Path, command: tuple[str, ...], write: Callable[[Path], None]
+    tmp_path: Path, command: tuple[str, ...], write: Callable[[Path], None], command_line: CommandLine
 ) -> None:
     path = tmp_path / "clip.wav"
     write(path)
-    finished = run(*command, str(path))
+    finished = command_line(*command, str(path))
     assert finished.returncode == 2, finished.stderr
     first, *rest = finished.stderr.splitlines()
     assert first.startswith(f"error: {path}: ")
@@ -93,19 +96,23 @@ def test_missing_file_is_refused() -> None:
         (("talk", "--text", "a", "--out", "/"), "is a folder"),
     ],
 )
-def test_command_line_that_cannot_be_meant_is_refused(arguments: tuple[str, ...], message: str) -> None:
-    finished = run(*arguments)
+def test_command_line_that_cannot_be_meant_is_refused(
+    arguments: tuple[str, ...], message: str, command_line: CommandLine
+) -> None:
+    finished = command_line(*arguments)
     assert finished.returncode == 2
     assert message in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
 @pytest.mark.parametrize("command", ["talk", "serve", "say"])
-def test_unknown_profile_key_stops_a_command_before_it_starts(tmp_path: Path, command: str) -> None:
+def test_unknown_profile_key_stops_a_command_before_it_starts(
+    tmp_path: Path, command: str, command_line: CommandLine
+) -> None:
     profile = tmp_path / "mine.yaml"
     profile.write_text("name: mine\nlistening: true\n")
     words = ["hello"] if command == "say" else ["--text", "hello"] if command == "talk" else []
-    finished = run(command, *words, "--profile", str(profile))
+    finished = command_line(command, *words, "--profile", str(profile))
     assert finished.returncode == 3
     assert f"{profile}: listening: unknown key" in finished.stderr
     assert "Traceback" not in finished.stderr

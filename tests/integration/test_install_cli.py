@@ -7,10 +7,9 @@ import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,18 +24,7 @@ class Operator:
     """A person in a folder of their own; nothing of this machine's is theirs."""
 
     folder: Path
-
-    def run(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "VOICECTL_HOME": str(self.folder / "home"),
-            "COLUMNS": "80",
-            "TERM": "dumb",
-        }
-        command = [sys.executable, "-m", "voicectl", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=100, check=False, **more
-        )
+    run: Callable[..., subprocess.CompletedProcess[str]]
 
     @property
     def state(self) -> Path:
@@ -44,10 +32,14 @@ class Operator:
 
 
 @pytest.fixture
-def operator(tmp_path: Path) -> Operator:
+def operator(
+    tmp_path: Path, command_line: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> Operator:
     folder = tmp_path / "work"
     folder.mkdir()
-    return Operator(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("VOICECTL_HOME", str(folder / "home"))
+    return Operator(folder, command_line)
 
 
 @pytest.fixture

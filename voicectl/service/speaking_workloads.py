@@ -19,9 +19,7 @@ from voicectl.core.errors import AudioInputError, EngineError
 from voicectl.core.lockfile import read_lock
 from voicectl.core.paths import cache_path
 from voicectl.core.profile import Profile
-from voicectl.engine.engine import Engine, EngineOptions
 from voicectl.media.audiofile import read_speech
-from voicectl.service.app import model_roots
 
 MAKING_TIMEOUT_S: Final = 300.0
 """How long a text may take: nobody waits for it on the phone, and the machine may be busy."""
@@ -65,6 +63,10 @@ class Voice:
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.wav"
 
     async def _made(self, texts: Sequence[str]) -> AsyncGenerator[tuple[str, Recording], None]:
+        # Loaded here: most runs find every text made, and the program behind `serve` takes a second to load.
+        from voicectl.engine.engine import Engine, EngineOptions
+        from voicectl.service.app import model_roots
+
         profile = self._profile
         roots = await asyncio.to_thread(model_roots, profile, ["tts"])
         async with Engine(profile, roots, stages=("tts",), options=EngineOptions(standby=False)) as engine:
