@@ -179,7 +179,8 @@ def _structure(
     imported_at: float | None,
 ) -> Structure:
     """Return what must not be there: what the rows told (`found`), and what only the tables around them tell."""
-    call, ours = calls.c, calls.c.use_case.in_(policy.tiers[tier].use_cases)
+    call = calls.c
+    ours = and_(call.use_case.in_(policy.tiers[tier].use_cases), call.probe == false())
     late = now + CLOCK_SKEW_S
 
     def count(*conditions: Any) -> int:
@@ -208,7 +209,11 @@ def _unlisted(connection: Connection, policy: Policy, tier: Tier, since: float, 
     if not strange:
         return 0
     query = select(func.count()).where(
-        call.use_case.in_(strange), call.tier == tier, call.started_at >= since, call.started_at <= as_of
+        call.use_case.in_(strange),
+        call.tier == tier,
+        call.started_at >= since,
+        call.started_at <= as_of,
+        call.probe == false(),
     )
     return int(connection.execute(query).scalar_one())
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from tests.fakes.call_history import UNTIL, History
-from tests.fakes.records import NOW, MemoryRecords, a_call
+from tests.fakes.records import DAY_S, NOW, MemoryRecords, a_call, said
 from voicectl.governance.report.cadence import AGENDAS, digest_of
 from voicectl.governance.report.digest import Digest
 from voicectl.governance.report.facts import Facts, read_facts
@@ -109,6 +109,23 @@ def test_unscored_and_incomplete_calls_are_told_before_any_figure() -> None:
     assert "1 calls miss events" in notes
     assert "1 calls have no end on record" in notes
     records.close()
+
+
+def test_probes_are_in_no_report() -> None:
+    customers, with_probes = MemoryRecords(), MemoryRecords()
+    for records in (customers, with_probes):
+        records.add(a_call("c1", resolved=True, score_state="scored"))
+    broken = {"started_at": NOW - 6 * DAY_S, "resolved": False, "compliance_flagged": True, "probe": True}
+    with_probes.add(a_call("p1", incomplete=True, judge_digest="j", **broken), *said("p1", ("a", "b"), v2v_s=9.0))
+    with_probes.add(a_call("p2", ended_at=None, **broken))
+    with_probes.add(a_call("p3", direction="outbound", **broken))
+    with with_probes.write() as connection:
+        finding = {"name": "no_disclosure", "label": "compliance", "source": "rule", "at": NOW}
+        gap = {"name": "knowledge_gap", "label": "gap", "source": "judge", "at": NOW, "explanation": "what is this"}
+        connection.execute(insert(scores), [{**finding, "call_id": "p1", "explanation": None}, {**gap, "call_id": "p1"}])
+    assert facts_of(with_probes, now=NOW + 60) == facts_of(customers, now=NOW + 60)
+    for records in (customers, with_probes):
+        records.close()
 
 
 def test_a_judge_that_nobody_checked_is_called_no_evidence(history: MemoryRecords) -> None:

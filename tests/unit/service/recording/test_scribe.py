@@ -27,6 +27,12 @@ def test_the_first_event_says_what_the_call_is_and_hashes_its_caller() -> None:
     assert "1234" not in str(body["attributes"])
 
 
+def test_a_call_that_says_so_is_a_probe() -> None:
+    calls = [identity(attributes={"probe": value}) for value in ("1", "true", "0", "maybe")]
+    openings = [written(scribe(), [Noted(call, Began(), 0.0)])[0] for call in calls]
+    assert [opening.body["probe"] for opening in openings] == [True, True, False, False]
+
+
 def test_a_call_without_a_purpose_has_the_gateways() -> None:
     (opening,) = written(scribe(), [Noted(identity(purpose=None), Began(), 0.0)])
     assert opening.body["use_case"] == "general"
