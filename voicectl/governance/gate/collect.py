@@ -117,7 +117,8 @@ def _rows(connection: Connection, code: Any, use_cases: Sequence[str], since: fl
     micro = [func.coalesce(cast(column * MICRO, BigInteger), -1) for column in (call.started_at, call.ended_at)]
     # SQLite streams by itself, and its own rows will do: wrapping a million of them takes as long as reading them.
     direct = connection.dialect.name == "sqlite"
-    use_case, started_at = call.use_case, call.started_at
+    use_case: ColumnElement[Any] = call.use_case
+    started_at: ColumnElement[Any] = call.started_at
     if direct and _is_most(connection, use_cases):
         # By an index every page would be read once for each use case.
         use_case, started_at = _unindexed(use_case), _unindexed(started_at)

@@ -178,8 +178,8 @@ def _kept(row: FileRow, redacted: Callable[[str], str] | None) -> _Values:
     values = dict(row.values)
     if values.get("explanation"):
         values["explanation"] = None if redacted is None else redacted(values["explanation"])
-    for name in _LABELS if redacted is not None else ():
-        if values.get(name):
+    for name in _LABELS:
+        if redacted is not None and values.get(name):
             values[name] = redacted(values[name])[:MAX_LABEL]
     return values
 
