@@ -36,7 +36,16 @@ _TIMES: Final = (
 RECORDED: Final = (
     *_OPENING,
     *("answered_at", "ended_at", "end_reason", "abandoned", "num_turns", "escalated", "escalation_trigger"),
-    *("transfer_attempted", "disclosure_s", "num_misunderstandings", "num_redactions", "audio_s", "handle_s", "incomplete", "last_event_at"),
+    *(
+        "transfer_attempted",
+        "disclosure_s",
+        "num_misunderstandings",
+        "num_redactions",
+        "audio_s",
+        "handle_s",
+        "incomplete",
+        "last_event_at",
+    ),
 )
 """Columns of a call that the fold decides. All others belong to imports and scores."""
 RECORDED_TURN: Final = (
