@@ -20,7 +20,6 @@ from voicectl.governance.report.period import Cadence, period_of
 from voicectl.governance.report.plots import draw_plots
 from voicectl.governance.store.tables import calls, scores
 
-
 LINES = lines_of(load_policy().policy)
 
 
