@@ -9,22 +9,32 @@ from voicectl.governance.store import cells
 
 ConsentResult = Literal["granted", "missing", "revoked"]
 
+MASKED: Final = "[card number]"
+_CARD_DIGITS: Final = range(13, 20)
 _WORD: Final = cells.text(64, pattern=re.compile(r"[A-Za-z0-9_.:/-]+"))
+
+
+def _id(value: Any) -> str:
+    """Read an id. One as long as a card number in digits alone is there, but not kept: it may be one."""
+    word = str(_WORD(value))
+    digits = re.sub(r"[_.:/-]", "", word)
+    return MASKED if digits.isdigit() and len(digits) in _CARD_DIGITS else word
+
+
 STATED: Final[Mapping[str, cells.Reader]] = {
     "direction": cells.choice("inbound", "outbound"),
-    "consent_id": _WORD,
+    "consent_id": _id,
     "consent_at": cells.instant,
     "consent_text_hash": cells.text(64, pattern=re.compile(r"[0-9a-f]{64}")),
     "consent_revoked_at": cells.instant,
     "dnc_checked_at": cells.instant,
-    "dnc_list_version": _WORD,
+    "dnc_list_version": _id,
     "dnc_listed": cells.yes_or_no,
     "window_verdict": cells.choice("allowed", "blocked", "unknown"),
 }
 """Attributes by which whoever dials or connects a call says what it checked, and the columns of the row they become."""
 MAX_SEARCHED: Final = 4_000
 """Characters of a reply that are searched for phrases."""
-_CARD_DIGITS: Final = range(13, 20)
 
 
 def stated(attributes: Mapping[str, str]) -> dict[str, Any]:
@@ -32,7 +42,7 @@ def stated(attributes: Mapping[str, str]) -> dict[str, Any]:
     found = {}
     for name, read in STATED.items():
         value = attributes.get(name)
-        if value is None or _may_be_card(value):
+        if value is None:
             continue
         try:
             found[name] = read(value)
@@ -72,11 +82,6 @@ class Phrases:
     def misunderstood(self, text: str) -> bool:
         """Tell whether the agent says that it did not understand."""
         return self._misunderstanding.search(_plain(text)) is not None
-
-
-def _may_be_card(value: str) -> bool:
-    digits = re.sub(r"[\s_.:/-]", "", value)
-    return digits.isdigit() and len(digits) in _CARD_DIGITS
 
 
 def _plain(text: str) -> str:

@@ -196,10 +196,17 @@ class Scribe:
             "prompt_digest": around.prompt_digest,
             "trace_id": event.trace_id if isinstance(event, Began) else None,
             "direction": "inbound",
-            **stated(call.attributes),
+            **self._stated(call.attributes),
             "caller_key": around.caller_key(caller) if caller and around.caller_key is not None else None,
             "probe": call.attributes.get(PROBE_ATTRIBUTE, "").lower() in ("1", "true", "yes"),
             kinds.ATTRIBUTES: self._attributes(call.attributes),
+        }
+
+    def _stated(self, attributes: Mapping[str, str]) -> dict[str, Any]:
+        """Return what whoever dialled has checked; a caller's number that stands for an id is masked, not missing."""
+        facts = stated(attributes)
+        return facts | {
+            name: self._told(facts[name], 64) for name in ("consent_id", "dnc_list_version") if name in facts
         }
 
     def _attributes(self, attributes: Mapping[str, str]) -> dict[str, Any]:
