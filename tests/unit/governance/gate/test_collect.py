@@ -84,7 +84,11 @@ def test_probes_do_not_count() -> None:
     case = GateCase()
     for row in case.rows:
         row["probe"] = True
-    assert case.evidence().total_of("containment_rate").total == 0
+    evidence = case.evidence()
+    assert evidence.total_of("containment_rate").total == 0
+    # Latency is that of customers; words are counted where a reference is, and probes have one.
+    assert (evidence.quality.num_turns, evidence.quality.v2v_p90_s) == (0, None)
+    assert evidence.quality.wer_words > 0
 
 
 def test_probes_neither_keep_evidence_fresh_nor_spoil_it() -> None:
