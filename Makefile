@@ -10,7 +10,7 @@ QUESTION ?= What is the capital of France?
 # The tests start hundreds of processes: without bytecode each would compile voicectl anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-faults soak fuzz lock clean
+.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-records bench-redaction bench-faults check-gate measure-judge soak fuzz lock clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,21 @@ bench-refusal: $(VENV)/.dev models  ## Measure how soon a call too many is refus
 bench-faults: $(VENV)/.dev models  ## Kill each worker 20 times under 8 calls, then the gateway; about 15 minutes
 	$(BIN)/python scripts/fault_workers.py --calls 8 --times 20
 	$(BIN)/python scripts/fault_workers.py --gateway
+
+bench-records: $(VENV)/.dev  ## Measure how fast calls are recorded, and what that takes from them
+	$(BIN)/python scripts/bench_records.py
+
+bench-redaction: $(VENV)/.dev  ## Count leaks in 20,000 spoken card numbers, and false finds (N=20000)
+	$(BIN)/python scripts/check_redaction.py --n $(or $(N),20000)
+
+check-gate: $(VENV)/.dev  ## Prove the gate's numbers: chance, changed bytes, a million calls, spoiled data; over an hour
+	$(BIN)/python scripts/check_gate.py chance
+	$(BIN)/python scripts/check_gate.py bytes
+	$(BIN)/python scripts/check_gate.py speed
+	$(BIN)/python scripts/check_gate.py adversarial
+
+measure-judge: $(VENV)/.dev models  ## Compare the judge of profile cpu with the labelled calls (PROFILE=name)
+	$(BIN)/python scripts/measure_judge.py $(PROFILE)
 
 soak: $(VENV)/.dev models  ## 500 sessions in one gateway: memory, files, tasks, sequences; about 10 minutes
 	$(BIN)/python scripts/soak.py --sessions 500

@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from tests.fakes.gate_case import NOW, SPOILERS, GateCase
 from tests.fakes.reviewers import BINDINGS, panel, statement
 from voicectl.core.errors import VoicectlError

@@ -9,6 +9,9 @@ import asyncio
 import json
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.fakes.judged_calls import JudgedCall, judged_calls
 from voicectl.core.config import load_profile

@@ -11,6 +11,7 @@ from websockets.http11 import Request, Response
 from tests.fakes.realtime_server import RATE, Script, fake_gateway
 from voicectl.bench.call_record import WireError
 from voicectl.bench.caller import GatewayUnreachable, connect
+from voicectl.bench.generator.target import Target
 
 pytestmark = pytest.mark.integration
 
@@ -67,6 +68,13 @@ async def test_timings_and_model_are_asked_for_in_the_url() -> None:
     parts = urlsplit(gateway.paths[0])
     assert parts.path == "/v1/realtime"
     assert parse_qs(parts.query) == {"model": ["cpu"], "voicectl_timings": ["1"]}
+
+
+async def test_a_probe_says_so_in_the_url() -> None:
+    async with fake_gateway() as gateway, connect(gateway.url, probe=True):
+        pass
+    for address in (gateway.paths[0], Target(gateway.url).address):
+        assert parse_qs(urlsplit(address).query)["voicectl_attribute.probe"] == ["1"]
 
 
 async def test_server_that_tells_no_instants_leaves_stages_unknown() -> None:

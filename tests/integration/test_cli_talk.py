@@ -77,6 +77,13 @@ async def test_turn_that_is_never_answered_is_reported_with_null(question: str) 
     assert json.loads(stdout)["turns"][0]["v2v_ms"] is None
 
 
+async def test_a_test_call_says_that_it_is_one() -> None:
+    async with fake_gateway(Script(delays_s=(0.2, 0.2))) as gateway:
+        for extra in ((), ("--probe",)):
+            assert (await voicectl("talk", "--server", gateway.url, "--text", "hello", "--json", *extra))[0] == 0
+    assert ["probe=1" in path for path in gateway.paths] == [False, True]
+
+
 async def test_no_gateway_at_the_url_is_one_clear_line() -> None:
     status, stdout, stderr = await voicectl("talk", "--server", "ws://127.0.0.1:9", "--text", "hello")
     assert (status, stdout) == (7, "")

@@ -96,6 +96,17 @@ async def test_a_call_is_a_tree_of_turns_and_their_stages() -> None:
     assert tracing.counts().num_lost == tracing.counts().num_waiting == 0
 
 
+async def test_a_call_is_recorded_under_the_id_of_its_trace() -> None:
+    with collecting() as collector:
+        async with open_tracing(tracing_profile(collector.url)) as tracing:
+            assert tracing is not None
+            call = CallIdentity("sess_1", None, 0.0, resumed=False, attributes={})
+            tracing.observer.call_started(call)
+            trace_id = tracing.observer.trace_id(call)
+            tracing.observer.call_ended(call, "the call ended")
+    assert trace_id == collector.named("conversation").trace_id.hex()
+
+
 async def test_spans_stand_at_the_hosts_time_and_name_the_service() -> None:
     with collecting() as collector:
         await trace(collector, (4.31, STARTED), (6.0, ended()))

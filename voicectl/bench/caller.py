@@ -306,13 +306,17 @@ async def connect(
     *,
     model: str = "voicectl",
     timings: bool = True,
+    probe: bool = False,
     instructions: str | None = None,
     max_reply_tokens: int | None = None,
     listener: Listener | None = None,
     api_key: str | None = None,
 ) -> AsyncIterator[Caller]:
-    """Call the gateway at `url` and hang up at the end of the block. Raises GatewayUnreachable."""
-    address = realtime_url(url, model=model, timings=timings)
+    """Call the gateway at `url` and hang up at the end of the block. Raises GatewayUnreachable.
+
+    A `probe` is a test: the gateway's figures and evidence leave it out.
+    """
+    address = realtime_url(url, model=model, timings=timings, probe=probe)
     try:
         socket = await websocket_connect(
             address,
@@ -344,7 +348,7 @@ async def connect(
         raise failure
 
 
-def realtime_url(url: str, *, model: str, timings: bool) -> str:
+def realtime_url(url: str, *, model: str, timings: bool, probe: bool) -> str:
     """Return the WebSocket URL of a gateway, given that URL, its http form, or host and port alone."""
     parts = urlsplit(url if "://" in url else f"ws://{url}")
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
@@ -354,4 +358,6 @@ def realtime_url(url: str, *, model: str, timings: bool) -> str:
     query = {"model": model, **dict(parse_qsl(parts.query))}
     if timings:
         query["voicectl_timings"] = "1"
+    if probe:
+        query["voicectl_attribute.probe"] = "1"
     return urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))

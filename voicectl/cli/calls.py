@@ -173,13 +173,17 @@ def import_command(
 ) -> None:
     """Take outcomes, complaints or human reviews: the whole file or, if one row is wrong, nothing of it.
 
-    A file that was taken before changes nothing. Columns: docs/governance.md.
+    A file that was taken before changes nothing. Explanations pass the profile's redactor; without one they are
+    not kept. Columns: docs/governance.md.
     """
     from voicectl.governance.store.imports import import_file
+    from voicectl.service.governing.open import open_redactor
 
     wanted: ImportKind = kind.value
+    redactor = open_redactor(chosen_profile(profile, settings).redaction)
     with _store(profile, settings) as store:
-        taken = import_file(store, wanted, file, now=time.time())
+        redacted = None if redactor is None else redactor.text
+        taken = import_file(store, wanted, file, now=time.time(), redacted=redacted)
     document = {"kind": taken.kind, "file": str(file), "sha256": taken.sha256, "rows": taken.num_rows}
     said = "was imported before, nothing changed" if taken.already else f"{taken.num_rows} {taken.kind} imported"
     Output(json=json).result(

@@ -44,7 +44,8 @@ def report_command(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write FILE.html (with plots) or FILE.md.")
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option("--policy", metavar="FILE", help="Gate policy to read the figures against.")
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="Gate policy to read the figures against; the one in force."),
     ] = None,
     csat_baseline: Annotated[
         float | None,
@@ -59,16 +60,18 @@ def report_command(
     weekly is the scoring digest for the quality reviewer, monthly the platform and vendor review for the Voice
     AI owner, quarterly the review for the compliance officer.
     """
+    from voicectl.governance.policy.load import load_policy
     from voicectl.governance.report.cadence import digest_of
     from voicectl.governance.report.facts import read_facts
-    from voicectl.governance.report.lines import Lines, read_lines
+    from voicectl.governance.report.lines import lines_of
     from voicectl.governance.report.period import period_of
+    from voicectl.governance.rollout.load import policy_file
     from voicectl.governance.store.location import location_of
     from voicectl.governance.store.store import open_store
 
     _check_out(out)
     period = period_of(cadence, last=_day(until), now=time.time())
-    lines = Lines() if policy is None else read_lines(policy)
+    lines = lines_of(load_policy(policy or policy_file()).policy)
     location = location_of(chosen_profile(profile, settings).governance)
     with open_store(location, timeout_s=QUERY_TIMEOUT_S, create=False) as store, store.read() as connection:
         facts = read_facts(connection, period, use_case=use_case, csat_baseline=csat_baseline)

@@ -59,6 +59,7 @@ class Talk:
     out: Path | None
     wait_s: float
     max_reply_tokens: int | None = None
+    probe: bool = False
 
     @property
     def scripted(self) -> bool:
@@ -107,6 +108,9 @@ def talk_command(
     max_reply_tokens: Annotated[
         int | None, typer.Option("--max-reply-tokens", min=1, max=4096, help="Cut each reply after so many tokens.")
     ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="A test: the gateway's figures and its gate leave this call out.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Talk with the appliance; without --wav, --text or --ask, by microphone and loudspeaker.
@@ -126,7 +130,7 @@ def talk_command(
     chosen = chosen_profile(profile, settings)
     if not turns and not questions:
         check_devices()
-    talk = Talk(server, profile, tuple(settings or ()), turns, questions, out, wait_s, max_reply_tokens)
+    talk = Talk(server, profile, tuple(settings or ()), turns, questions, out, wait_s, max_reply_tokens, probe)
     output = Output(json=json)
     call = asyncio.run(_call(talk, chosen, output))
     document: dict[str, Any] = {
@@ -185,6 +189,7 @@ async def _call(talk: Talk, profile: "Profile", output: Output) -> "CallReport":
         caller = await stack.enter_async_context(
             connect(
                 url,
+                probe=talk.probe,
                 max_reply_tokens=talk.max_reply_tokens,
                 listener=Listener(on_event, on_audio),
                 api_key=api_key,

@@ -145,6 +145,10 @@ async def _services(profile: Profile, stack: AsyncExitStack, around: Surrounding
         observers = [RedactingObserver(observers, governed.redactor, governed.audit)]
     # The recorder redacts on its own thread, where it can revise what it wrote of earlier turns.
     if around.recorder is not None:
+        if governed.audit is not None:
+            around.recorder.tell(governed.audit)
+        if tracing is not None:
+            around.recorder.observer.trace_of = tracing.observer.trace_id
         await stack.enter_async_context(around.recorder)
         observers.append(around.recorder.observer)
         tell_recording(metrics, around.recorder.health)

@@ -83,6 +83,8 @@ def tell_ready(path: str | None) -> None:
 
 
 def talk(options: argparse.Namespace) -> None:
+    if not options.probe:
+        sys.exit("a golden call that is no probe would count as a customer's")
     headers = {"Authorization": f"Bearer {os.environ['VOICECTL_API_KEY']}"} if "VOICECTL_API_KEY" in os.environ else {}
     request = urllib.request.Request(f"{options.server}/talk", data=b"{}", headers=headers, method="POST")
     try:
@@ -118,6 +120,7 @@ def main() -> None:
     client.add_argument("--server")
     client.add_argument("--wav")
     client.add_argument("--out")
+    client.add_argument("--probe", action="store_true")
     client.add_argument("--json", action="store_true")
     options = parser.parse_args()
     {"serve": serve, "talk": talk}[options.command](options)

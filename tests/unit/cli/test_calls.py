@@ -74,6 +74,33 @@ def test_export_and_import_tell_what_they_did(home: Path, capsys: pytest.Capture
     assert "row 2: there is no call sess_9" in capsys.readouterr().err
 
 
+CARD = "4111 1111 1111 1111"
+
+
+def test_what_reviewers_wrote_is_redacted_before_any_byte_of_it_is_kept(home: Path) -> None:
+    reviews = home / "reviews.jsonl"
+    spoken = "and then four one one one, one one one one, one one one one, one one one one"
+    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_788_000_000}
+    text = f"the agent repeated {CARD} aloud, {spoken}, and never apologised"
+    reviews.write_text(json.dumps({**row, "explanation": text, "label": f"pan {CARD}"}))
+    assert main(["calls", "import", "--kind", "reviews", str(reviews)]) == 0
+    reviews.unlink()
+    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    for secret in (b"1111 1111", b"1111111111", b"one one one one, one one one one"):
+        assert secret not in kept
+    assert b"the agent repeated [card number] aloud" in kept
+    assert b"and never apologised" in kept
+
+
+def test_without_a_redactor_no_explanation_is_kept(home: Path) -> None:
+    reviews = home / "reviews.jsonl"
+    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_788_000_000}
+    reviews.write_text(json.dumps({**row, "explanation": "the agent was rude"}))
+    assert main(["calls", "import", "--kind", "reviews", str(reviews), "--set", "redaction.enabled=false"]) == 0
+    reviews.unlink()
+    assert b"was rude" not in b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+
 def test_pruning_tells_what_would_go(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["calls", "prune", "--dry-run", "--json", "--set", "governance.retention.transcripts_days=1"]
     assert main(command) == 0

@@ -7,6 +7,7 @@ import pytest
 
 from voicectl.cli import calls_score, report
 from voicectl.cli.main import main
+from voicectl.governance.policy.load import PACKAGED
 from voicectl.governance.store.location import SqliteFile
 from voicectl.governance.store.store import open_store
 
@@ -35,6 +36,21 @@ def test_files_are_private(url: str, tmp_path: Path) -> None:
         assert main(["quarterly", "--set", url, "--out", str(out)], report.app) == 0
         assert out.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "a.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_report_is_read_against_the_policy_in_force(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICECTL_HOME", str(tmp_path))
+    own = tmp_path / "etc/gate-policy.yaml"
+    own.parent.mkdir()
+    assert main(["monthly", "--set", url], report.app) == 0
+    assert "P90 above 3.5 s" in capsys.readouterr().out
+    own.write_text(PACKAGED.read_text().replace("p90_gt: 3.5s", "p90_gt: 2.5s"))
+    assert main(["monthly", "--set", url], report.app) == 0
+    assert "P90 above 2.5 s" in capsys.readouterr().out
+    own.write_text("no: policy")
+    assert main(["monthly", "--set", url], report.app) == 24
 
 
 @pytest.mark.parametrize(

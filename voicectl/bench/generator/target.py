@@ -17,7 +17,8 @@ class Target:
 
     `api_key` comes from the environment or a file, never from a command line. `transcription` names the model
     of `audio.input.transcription` where a server transcribes only on request (voicectl always does). `private`
-    says that the server was started for this run alone, `server` what else is known of it.
+    says that the server was started for this run alone, `server` what else is known of it. The calls of
+    a run are probes: voicectl keeps them out of its customers' figures, other servers ignore the word.
     """
 
     url: str
@@ -32,7 +33,7 @@ class Target:
     @property
     def address(self) -> str:
         """Return the URL of the WebSocket. Raises GatewayUnreachable for what is no server's URL."""
-        return realtime_url(self.url, model=self.model, timings=self.timings)
+        return realtime_url(self.url, model=self.model, timings=self.timings, probe=True)
 
     @property
     def headers(self) -> dict[str, str]:

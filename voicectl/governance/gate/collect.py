@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Connection, and_, cast, false, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, UnaryExpression, and_, cast, false, func, or_, select
+from sqlalchemy.sql import operators
 
 from voicectl.core.records import Tier
 from voicectl.governance.gate.counting import MICRO, Ints, Spans, counted
@@ -27,7 +28,8 @@ OLDEST_AT: Final = 1_577_836_800.0
 """2020-01-01: no call of voicectl is older, so that a clock that says so is wrong."""
 LONGEST_CALL_S: Final = 4 * 3600.0
 """A call without an end for longer than this is lost, not in progress."""
-_ROWS: Final = 20_000
+_ROWS: Final = 1_000
+"""Rows taken at a time: few enough to stay in the cache of a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +115,17 @@ def _newest(connection: Connection, use_case: str, settled: float, entered_at: f
 def _rows(connection: Connection, code: Any, use_cases: Sequence[str], since: float, until: float) -> Rows:
     call = calls.c
     micro = [func.coalesce(cast(column * MICRO, BigInteger), -1) for column in (call.started_at, call.ended_at)]
-    query = select(call.call_id, call.trace_id, *micro, code).where(
-        call.use_case.in_(use_cases), call.started_at >= since, call.started_at <= until, call.probe == false()
-    )
-    if _is_most(connection, use_cases):
-        # By the index every page would be read once for each use case.
-        query = query.with_hint(calls, "NOT INDEXED", "sqlite")
-    parts: list[tuple[Any, ...]] = []
     # SQLite streams by itself, and its own rows will do: wrapping a million of them takes as long as reading them.
     direct = connection.dialect.name == "sqlite"
+    use_case: ColumnElement[Any] = call.use_case
+    started_at: ColumnElement[Any] = call.started_at
+    if direct and _is_most(connection, use_cases):
+        # By an index every page would be read once for each use case.
+        use_case, started_at = _unindexed(use_case), _unindexed(started_at)
+    query = select(call.call_id, call.trace_id, *micro, code).where(
+        use_case.in_(use_cases), started_at >= since, started_at <= until, call.probe == false()
+    )
+    parts: list[tuple[Any, ...]] = []
     found = connection.execute(query, execution_options={"stream_results": not direct, "max_row_buffer": _ROWS})
     fetch = found.cursor.fetchmany if direct and found.cursor is not None else found.fetchmany
     while chunk := fetch(_ROWS):
@@ -159,6 +163,11 @@ def _is_most(connection: Connection, use_cases: Sequence[str]) -> bool:
     return bool(connection.execute(ours).scalar_one() * 4 > every)
 
 
+def _unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column as a term by which SQLite looks nothing up; SQLAlchemy renders no NOT INDEXED."""
+    return UnaryExpression(column, operator=operators.custom_op("+"), type_=column.type)
+
+
 def _structure(
     connection: Connection,
     policy: Policy,
@@ -171,7 +180,8 @@ def _structure(
     imported_at: float | None,
 ) -> Structure:
     """Return what must not be there: what the rows told (`found`), and what only the tables around them tell."""
-    call, ours = calls.c, calls.c.use_case.in_(policy.tiers[tier].use_cases)
+    call = calls.c
+    ours = and_(call.use_case.in_(policy.tiers[tier].use_cases), call.probe == false())
     late = now + CLOCK_SKEW_S
 
     def count(*conditions: Any) -> int:
@@ -200,7 +210,11 @@ def _unlisted(connection: Connection, policy: Policy, tier: Tier, since: float, 
     if not strange:
         return 0
     query = select(func.count()).where(
-        call.use_case.in_(strange), call.tier == tier, call.started_at >= since, call.started_at <= as_of
+        call.use_case.in_(strange),
+        call.tier == tier,
+        call.started_at >= since,
+        call.started_at <= as_of,
+        call.probe == false(),
     )
     return int(connection.execute(query).scalar_one())
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    literal,
+    literal_column,
     null,
     or_,
     select,
@@ -71,9 +71,10 @@ class Newest:
 def code_column(tier: str, use_cases: Sequence[str], newest: Mapping[str, Newest], as_of: float) -> Column:
     """Return the expression of the number; it is of calls of `use_cases` alone."""
     facts = _expressions(tier, newest, as_of)
-    code: Column = case({name: number for number, name in enumerate(use_cases)}, value=calls.c.use_case)
+    places = {name: _constant(number, BigInteger) for number, name in enumerate(use_cases)}
+    code: Column = case(places, value=calls.c.use_case)
     for name, size in SIZES.items():
-        code = code * literal(size, BigInteger) + facts[name]
+        code = code * _constant(size, BigInteger) + facts[name]
     return cast(code, BigInteger)
 
 
@@ -98,34 +99,34 @@ def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float) -> dict[
     complained = exists(
         select(null()).where(complaints.c.call_id == call.call_id, complaints.c.received_at <= as_of).correlate(calls)
     )
+    known = and_(call.model_digest.is_not(None), call.prompt_digest.is_not(None), call.config_digest.is_not(None))
     return {
         "answered": _sure(call.answered_at.is_not(None)),
         "resolved": _three(call.resolved),
-        "resolved_by_judge": _flag(call.resolved_by == "judge"),
+        "resolved_by_judge": _sure(call.resolved_by.is_not_distinct_from("judge")),
         "attempted": _three(call.transfer_attempted),
         "abandoned": _three(call.abandoned),
         "warm": _warm(),
         "escalated": _three(call.escalated),
         # Looked up only where it matters: most calls are not escalated.
-        # Looked up only where it matters: most calls are not escalated.
-        "complained": case((call.escalated == true(), _flag(complained)), else_=0),
+        "complained": case((call.escalated == true(), _sure(complained)), else_=_constant(0)),
         "flagged": _three(call.compliance_flagged),
         "scored": _sure(call.score_state == "scored"),
-        "incomplete": _flag(call.incomplete == true()),
+        "incomplete": _sure(call.incomplete.is_(true())),
         "same_setup": _sure(_of(newest, _setup_is)),
-        "setup_known": _flag(
-            and_(call.model_digest.is_not(None), call.prompt_digest.is_not(None), call.config_digest.is_not(None))
-        ),
+        "setup_known": _sure(known),
         "judge": case(
-            (call.judge_digest.is_(None), NO_JUDGE),
-            (_of(newest, lambda setup: calls.c.judge_digest == setup.judge), SAME_JUDGE),
-            else_=OTHER_JUDGE,
+            (call.judge_digest.is_(None), _constant(NO_JUDGE)),
+            (_of(newest, lambda setup: calls.c.judge_digest == setup.judge), _constant(SAME_JUDGE)),
+            else_=_constant(OTHER_JUDGE),
         ),
         "own_tier": _sure(call.tier == tier),
         "reversed": _flag(or_(call.ended_at < call.started_at, call.answered_at < call.started_at)),
-        "dtmf": _flag(call.dtmf_paused == true()),
-        "missing_baa": _flag(call.baa_complete == false()),
-        "outbound": case((and_(call.direction == "outbound", call.answered_at.is_not(None)), _outbound()), else_=0),
+        "dtmf": _sure(call.dtmf_paused.is_(true())),
+        "missing_baa": _sure(call.baa_complete.is_(false())),
+        "outbound": case(
+            (and_(call.direction == "outbound", call.answered_at.is_not(None)), _outbound()), else_=_constant(0)
+        ),
     }
 
 
@@ -155,9 +156,9 @@ def _outbound() -> Column:
         or_(call.window_verdict.is_(None), call.window_verdict != "allowed"),
         or_(call.consent_id.is_(None), call.consent_revoked_at < call.started_at),
     )
-    code: Column = literal(0, Integer)
+    code: Column = _constant(0)
     for bit, event in enumerate(events):
-        code = code + _flag(event) * literal(1 << bit, Integer)
+        code = code + _flag(event) * _constant(1 << bit)
     return code
 
 
@@ -171,7 +172,8 @@ def _warm() -> Column:
         call.screen_pop_at > call.human_answer_at,
     )
     held = and_(call.transfer_result == "succeeded", call.transfer_complete == true())
-    return case((call.transfer_attempted == true(), case((failed, 0), (held, 1), else_=UNKNOWN)), else_=0)
+    warm = case((failed, _constant(0)), (held, _constant(1)), else_=_constant(UNKNOWN))
+    return case((call.transfer_attempted == true(), warm), else_=_constant(0))
 
 
 def _sure(condition: Column) -> Column:
@@ -180,8 +182,13 @@ def _sure(condition: Column) -> Column:
 
 
 def _flag(condition: Column) -> Column:
-    return func.coalesce(cast(condition, Integer), 0)
+    return func.coalesce(cast(condition, Integer), _constant(0))
 
 
 def _three(column: Column) -> Column:
-    return func.coalesce(cast(column, Integer), UNKNOWN)
+    return func.coalesce(cast(column, Integer), _constant(UNKNOWN))
+
+
+def _constant(number: int, kind: type[Integer] = Integer) -> Column:
+    """Return a number as part of the statement: SQLite fetches a parameter anew for each of a million rows."""
+    return literal_column(str(number), kind())

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from voicectl.core.records import CallRow, GovernanceEvent, TurnRow
 from voicectl.governance.recording import kinds
+from voicectl.governance.recording.compliance import STATED
 
 _OPENING: Final = (
     "use_case",
@@ -18,9 +19,9 @@ _OPENING: Final = (
     "config_digest",
     "model_digest",
     "prompt_digest",
-    "direction",
     "caller_key",
     "probe",
+    *STATED,
 )
 """What the first event of a call says about it, in the words of the row."""
 _TIMES: Final = (
@@ -35,7 +36,16 @@ _TIMES: Final = (
 RECORDED: Final = (
     *_OPENING,
     *("answered_at", "ended_at", "end_reason", "abandoned", "num_turns", "escalated", "escalation_trigger"),
-    *("transfer_attempted", "num_redactions", "audio_s", "handle_s", "incomplete", "last_event_at"),
+    *(
+        "transfer_attempted",
+        "disclosure_s",
+        "num_misunderstandings",
+        "num_redactions",
+        "audio_s",
+        "handle_s",
+        "incomplete",
+        "last_event_at",
+    ),
 )
 """Columns of a call that the fold decides. All others belong to imports and scores."""
 RECORDED_TURN: Final = (
@@ -69,11 +79,14 @@ class CallFold:
         self._values: dict[str, Any] = {}
         self._turns: list[_Turn] = []
         self._changed: dict[int, _Turn] = {}
+        self._misunderstood_run = 0
+        self._unheard = False
         self._takers: Final[dict[str, Callable[[GovernanceEvent], None]]] = {
             kinds.STARTED: self._take_start,
             kinds.RESUMED: self._take_start,
             kinds.PROMPTED: self._take_prompt,
             kinds.CALLER_SAID: self._take_caller,
+            kinds.NOT_TRANSCRIBED: self._take_unheard,
             kinds.REPLIED: self._take_reply,
             kinds.REVISED: self._take_revision,
             kinds.TOOL_CALLED: self._take_tool,
@@ -140,7 +153,12 @@ class CallFold:
         if not any(turn.replied for turn in self._turns):
             self._set(prompt_digest=event.body["prompt_digest"])
 
+    def _take_unheard(self, _event: GovernanceEvent) -> None:
+        self._unheard = True
+        self._count_misunderstanding()
+
     def _take_caller(self, event: GovernanceEvent) -> None:
+        self._unheard = False
         turn = self._open_turn()
         turn.heard[event.body["item_id"]] = event.body.get("text") or ""
         self._count_redactions(event)
@@ -162,6 +180,10 @@ class CallFold:
             "completion_tokens": body.get("completion_tokens"),
         }
         self._count_redactions(event)
+        disclosed_at = body.get("disclosed_at")
+        if disclosed_at is not None and self._values.get("disclosure_s") is None:
+            self._set(disclosure_s=max(0.0, disclosed_at - self._values.get("started_at", disclosed_at)))
+        self._judge_understanding(misunderstood=body.get("misunderstood", False))
 
     def _take_revision(self, event: GovernanceEvent) -> None:
         item_id, text = event.body["item_id"], event.body.get("text") or ""
@@ -211,6 +233,21 @@ class CallFold:
         turn = self._turns[-1]
         self._changed[turn.number] = turn
         return turn
+
+    def _judge_understanding(self, *, misunderstood: bool) -> None:
+        """Count a reply that asks again. One to a turn without a transcript belongs to what was counted there."""
+        if self._unheard:
+            return
+        if misunderstood:
+            self._count_misunderstanding()
+        else:
+            self._misunderstood_run = 0
+            self._set(num_misunderstandings=self._values.get("num_misunderstandings", 0))
+
+    def _count_misunderstanding(self) -> None:
+        self._misunderstood_run += 1
+        longest = max(self._misunderstood_run, self._values.get("num_misunderstandings", 0))
+        self._set(num_misunderstandings=longest)
 
     def _count_redactions(self, event: GovernanceEvent) -> None:
         if (count := event.body.get("num_redactions")) is not None:

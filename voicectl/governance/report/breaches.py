@@ -30,7 +30,7 @@ def breaches(facts: Facts, lines: Lines) -> tuple[str, ...]:
         ("v2v P90", one.latency.p90_s, lines.v2v_p90_s, seconds),
         ("v2v P99", one.latency.p99_s, lines.v2v_p99_s, seconds),
     ):
-        if value is not None and value > limit:
+        if value is not None and limit is not None and value > limit:
             found.append(f"{name} {form(value)}, alert above {form(limit)}")
     kinds = sorted({violation.kind for violation in facts.violations})
     found += [f"zero-tolerance event {kind}" for kind in kinds]

@@ -99,7 +99,9 @@ def read_facts(
         audit=_audit(connection, in_span),
         qualities=judge_qualities(connection, judge_digest=judges[0][0] if judges else None, use_case=use_case),
         judges=judges,
-        first_call_at=connection.execute(select(func.min(calls.c.started_at))).scalar_one(),
+        first_call_at=connection.execute(
+            select(func.min(calls.c.started_at)).where(calls.c.probe.is_(False))
+        ).scalar_one(),
         num_unended=_num_calls(connection, span, calls.c.ended_at.is_(None)),
         num_incomplete=_num_calls(connection, span, calls.c.incomplete.is_(True)),
     )
@@ -121,6 +123,7 @@ def _figures(
 
 def _num_calls(connection: Connection, span: Span, condition: ColumnElement[bool]) -> int:
     where = (calls.c.started_at >= span.since) & (calls.c.started_at < span.until) & condition
+    where &= calls.c.probe.is_(False)
     if span.use_case is not None:
         where &= calls.c.use_case == span.use_case
     return connection.execute(select(func.count()).select_from(calls).where(where)).scalar_one()

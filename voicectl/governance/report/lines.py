@@ -2,12 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import yaml
-
-from voicectl.core.errors import VoicectlError
+from voicectl.governance.policy.schema import Metric, Policy, TierRules
 
 Role = Literal["voice_ai_owner", "platform_engineer", "compliance_officer", "quality_reviewer", "contact_centre_lead"]
 
@@ -18,14 +15,6 @@ ROLE_NAMES: Final[dict[str, str]] = {
     "quality_reviewer": "Quality reviewer",
     "contact_centre_lead": "Contact centre lead",
 }
-MAX_POLICY_BYTES: Final = 262_144
-_BOUNDS: Final = ("gte", "gt", "lt", "lte")
-
-
-class PolicyUnreadable(VoicectlError):
-    """A report cannot be read against this policy."""
-
-    exit_code = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +29,13 @@ class TierLines:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines of a policy. Those of alerts hold for every tier."""
+    """The lines of a policy; None where it draws none. Those of alerts hold for every tier."""
 
-    tiers: Mapping[str, TierLines] = field(
-        default_factory=lambda: {
-            "low": TierLines(containment=0.70, compliance_flags=0.02, warm_transfer=0.95),
-            "medium": TierLines(
-                containment=0.60, compliance_flags=0.02, warm_transfer=0.95, escalation_to_complaint=0.05
-            ),
-            "high": TierLines(),
-        }
-    )
-    wer_target: float = 0.05
-    wer_alert: float = 0.08
-    v2v_p90_s: float = 3.5
-    v2v_p99_s: float = 5.0
+    tiers: Mapping[str, TierLines] = field(default_factory=dict)
+    wer_target: float | None = None
+    wer_alert: float | None = None
+    v2v_p90_s: float | None = None
+    v2v_p99_s: float | None = None
 
     def of_tiers(self, tiers: set[str]) -> TierLines:
         """Return the lines that all of several tiers share, for figures in which they are together."""
@@ -67,55 +48,35 @@ class Lines:
         )
 
 
-def read_lines(path: Path) -> Lines:
-    """Return the lines of a policy file; what else it holds is for the gate to judge. Raises PolicyUnreadable."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_POLICY_BYTES + 1)
-        if len(content) > MAX_POLICY_BYTES:
-            raise PolicyUnreadable(f"{path}: a policy has at most {MAX_POLICY_BYTES} bytes")
-        return lines_of(yaml.safe_load(content))
-    except OSError as error:
-        raise PolicyUnreadable(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise PolicyUnreadable(
-            f"{path}: no gate policy: {error}", hint="check it with `voicectl gate check`"
-        ) from error
-
-
-def lines_of(policy: Any) -> Lines:
-    """Return the lines of a policy document. Raises ValueError, TypeError, AttributeError or KeyError on nonsense."""
-    tiers = {
+def lines_of(policy: Policy) -> Lines:
+    """Return the lines of a policy. Of several alerts on one figure the strictest counts."""
+    tiers: dict[str, TierLines] = {
         name: TierLines(
-            containment=_bound(tier.get("criteria"), "containment_rate"),
-            compliance_flags=_bound(tier.get("criteria"), "compliance_flag_rate"),
-            warm_transfer=_bound(tier.get("criteria"), "warm_transfer_success"),
-            escalation_to_complaint=_bound(tier.get("criteria"), "escalation_to_complaint"),
+            containment=_bar(rules, "containment_rate"),
+            compliance_flags=_bar(rules, "compliance_flag_rate"),
+            warm_transfer=_bar(rules, "warm_transfer_success"),
+            escalation_to_complaint=_bar(rules, "escalation_to_complaint"),
         )
-        for name, tier in policy["tiers"].items()
+        for name, rules in policy.tiers.items()
     }
-    wanted: dict[str, float] = {}
-    for alert in policy.get("alerts", ()):
-        metric = alert["metric"]
-        if metric == "wer":
-            _note(wanted, "wer_alert", alert.get("gt"))
-            _note(wanted, "wer_target", alert.get("target_lt"))
-        elif metric == "v2v":
-            _note(wanted, "v2v_p90_s", alert.get("p90_gt"))
-            _note(wanted, "v2v_p99_s", alert.get("p99_gt"))
-    return Lines(tiers, **wanted)
+    words = [alert for alert in policy.alerts if alert.metric == "wer"]
+    waits = [alert for alert in policy.alerts if alert.metric == "v2v"]
+    return Lines(
+        tiers,
+        wer_target=_strictest(alert.target_lt for alert in words),
+        wer_alert=_strictest(alert.gt for alert in words),
+        v2v_p90_s=_strictest(alert.p90_gt for alert in waits),
+        v2v_p99_s=_strictest(alert.p99_gt for alert in waits),
+    )
 
 
-def _bound(criteria: Any, name: str) -> float | None:
-    criterion = (criteria or {}).get(name)
-    if criterion is None:
-        return None
-    return next((float(criterion[bound]) for bound in _BOUNDS if bound in criterion), None)
+def _bar(rules: TierRules, name: Metric) -> float | None:
+    criterion = rules.criteria.get(name)
+    return None if criterion is None else criterion.bar
 
 
-def _note(wanted: dict[str, float], name: str, found: Any) -> None:
-    if found is not None:
-        wanted[name] = float(str(found).removesuffix("s"))
+def _strictest(bars: Iterable[float | None]) -> float | None:
+    return min((bar for bar in bars if bar is not None), default=None)
 
 
 def _shared(values: Iterable[float | None]) -> float | None:

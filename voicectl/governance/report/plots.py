@@ -108,9 +108,11 @@ def _wer(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     weekly = [(day, _trailing_wer(facts.by_day, day)) for day in facts.period.days]
     known = [(day, value) for day, value in weekly if value is not None]
     axes.plot(_dates([day for day, _ in known]), [value for _, value in known], color=BLUE, lw=1.8, label="7 days")
-    _line(axes, lines.wer_alert, f"alert {lines.wer_alert:.0%}")
-    _line(axes, lines.wer_target, f"target {lines.wer_target:.0%}", color=GREEN)
-    _from_zero(axes, at_least=lines.wer_alert * 1.25)
+    if lines.wer_alert is not None:
+        _line(axes, lines.wer_alert, f"alert {lines.wer_alert:.0%}")
+    if lines.wer_target is not None:
+        _line(axes, lines.wer_target, f"target {lines.wer_target:.0%}", color=GREEN)
+    _from_zero(axes, at_least=(lines.wer_alert or 0.0) * 1.25)
     _percent(axes)
     return True
 
@@ -124,9 +126,11 @@ def _latency(axes: "Axes", facts: Facts, lines: Lines) -> bool:
             drawn = True
             days = _dates([day for day, _ in known])
             axes.plot(days, [value for _, value in known], "o-", color=color, lw=1.5, ms=3, label=label)
-    _line(axes, lines.v2v_p90_s, f"P90 warning {lines.v2v_p90_s:g} s")
-    _line(axes, lines.v2v_p99_s, f"P99 alert {lines.v2v_p99_s:g} s", color=GREY)
-    _from_zero(axes, at_least=lines.v2v_p99_s * 1.1)
+    if lines.v2v_p90_s is not None:
+        _line(axes, lines.v2v_p90_s, f"P90 alert {lines.v2v_p90_s:g} s")
+    if lines.v2v_p99_s is not None:
+        _line(axes, lines.v2v_p99_s, f"P99 alert {lines.v2v_p99_s:g} s", color=GREY)
+    _from_zero(axes, at_least=(lines.v2v_p99_s or 0.0) * 1.1)
     axes.set_ylabel("seconds")
     axes.annotate(
         f"a day needs {MIN_TURNS['p90_s']} turns for P90, {MIN_TURNS['p99_s']} for P99",

@@ -196,16 +196,27 @@ def platform(facts: Facts, lines: Lines) -> Section:
     words = one.words
     text = [
         f"v2v is from the caller's last voiced sample to the first audible one of the answer, over {turns_of(one)}."
-        f" P90 above {lines.v2v_p90_s:g} s is a warning, P99 above {lines.v2v_p99_s:g} s an alert."
-        " A percentile is shown only where there are enough turns for it (P90: 29, P99: 299).",
+        f"{_alerts(lines)} A percentile is shown only where there are enough turns for it (P90: 29, P99: 299).",
         f"{words.turns} turns have a reference: {words.words} words, {words.substitutions} substituted, "
         f"{words.deletions} left out, {words.insertions} added."
-        f" The target is below {percent(lines.wer_target)}, an alert above {percent(lines.wer_alert)}."
+        f"{_word_lines(lines)}"
         if words.words
         else "No turn has a reference transcript, so that the word error rate is unknown; "
         "see `voicectl calls score --references`.",
     ]
     return Section("Latency and recognition", "platform_engineer", tuple(text), (), ("latency", "wer"))
+
+
+def _alerts(lines: Lines) -> str:
+    asked = (("P90", lines.v2v_p90_s), ("P99", lines.v2v_p99_s))
+    told = [f"{name} above {bar:g} s" for name, bar in asked if bar is not None]
+    return f" The policy alerts at {' and at '.join(told)}." if told else ""
+
+
+def _word_lines(lines: Lines) -> str:
+    target = "" if lines.wer_target is None else f" The target is below {percent(lines.wer_target)}."
+    alert = "" if lines.wer_alert is None else f" The policy alerts above {percent(lines.wer_alert)}."
+    return target + alert
 
 
 def cost(facts: Facts, lines: Lines) -> Section:

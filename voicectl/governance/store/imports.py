@@ -71,6 +71,9 @@ _KEYS: Final[Mapping[ImportKind, Sequence[str]]] = {
     "reviews": ("call_id", "name", "reviewer"),
 }
 """What may stand in a file once."""
+MAX_LABEL: Final = 64
+_LABELS: Final = ("label", "category", "escalation_trigger")
+"""Short texts that people chose; they pass the redactor where there is one."""
 
 
 class ImportRefused(ConfigError):
@@ -102,7 +105,7 @@ def import_file(
 ) -> Imported:
     """Take a CSV or JSON lines file, all of it or nothing. Raises ImportRefused, StoreUnavailable.
 
-    `redacted` is what is made of explanations before they are kept; without it they are not kept.
+    `redacted` is what is made of what people wrote before it is kept; without it explanations are not kept.
     """
     content, rows, problems = read_rows(path, COLUMNS[kind], REQUIRED[kind])
     sha256 = hashlib.sha256(content).hexdigest()
@@ -115,7 +118,7 @@ def import_file(
         problems += _strangers(connection, kind, rows)
         if problems:
             raise ImportRefused(path, sorted(problems, key=lambda problem: (problem.row, problem.what)))
-        _WRITERS[kind](connection, rows, redacted)
+        _WRITERS[kind](connection, [_kept(row, redacted) for row in rows])
         receipt = {"kind": kind, "sha256": sha256, "source": path.name[:256], "num_rows": len(rows), "at": now}
         connection.execute(insert(imports).values(receipt))
     return Imported(kind, sha256, len(rows), already=False)
@@ -167,36 +170,42 @@ def _strangers(connection: Connection, kind: ImportKind, rows: Sequence[FileRow]
 
 # --- writing --------------------------------------------------------------------------------
 
-_Redacted = Callable[[str], str] | None
+_Values = Mapping[str, Any]
 
 
-def _write_outcomes(connection: Connection, rows: Sequence[FileRow], _: _Redacted) -> None:
+def _kept(row: FileRow, redacted: Callable[[str], str] | None) -> _Values:
+    """Return the values of a row as they may be kept."""
+    values = dict(row.values)
+    if values.get("explanation"):
+        values["explanation"] = None if redacted is None else redacted(values["explanation"])
+    for name in _LABELS:
+        if redacted is not None and values.get(name):
+            values[name] = redacted(values[name])[:MAX_LABEL]
+    return values
+
+
+def _write_outcomes(connection: Connection, rows: Sequence[_Values]) -> None:
     for row in rows:
-        values = {name: value for name, value in row.values.items() if value is not None and name != "call_id"}
+        values = {name: value for name, value in row.items() if value is not None and name != "call_id"}
         if "resolved" in values:
             values.setdefault("resolved_by", "proof")
-        connection.execute(update(calls).where(calls.c.call_id == row.values["call_id"]).values(values))
+        connection.execute(update(calls).where(calls.c.call_id == row["call_id"]).values(values))
 
 
-def _write_complaints(connection: Connection, rows: Sequence[FileRow], _: _Redacted) -> None:
+def _write_complaints(connection: Connection, rows: Sequence[_Values]) -> None:
     names = COLUMNS["complaints"]
     if rows:
-        connection.execute(insert(complaints), [{name: row.values.get(name) for name in names} for row in rows])
+        connection.execute(insert(complaints), [{name: row.get(name) for name in names} for row in rows])
 
 
-def _write_reviews(connection: Connection, rows: Sequence[FileRow], redacted: _Redacted) -> None:
+def _write_reviews(connection: Connection, rows: Sequence[_Values]) -> None:
     names = COLUMNS["reviews"]
-    values = []
-    for row in rows:
-        value = {name: row.values.get(name) for name in names} | {"source": "human"}
-        text = value["explanation"]
-        value["explanation"] = redacted(text) if text and redacted is not None else None
-        values.append(value)
-    if values:
+    if rows:
+        values = [{name: row.get(name) for name in names} | {"source": "human"} for row in rows]
         connection.execute(insert(scores), values)
 
 
-_WRITERS: Final[Mapping[str, Callable[[Connection, Sequence[FileRow], _Redacted], None]]] = {
+_WRITERS: Final[Mapping[str, Callable[[Connection, Sequence[_Values]], None]]] = {
     "outcomes": _write_outcomes,
     "complaints": _write_complaints,
     "reviews": _write_reviews,

@@ -97,7 +97,7 @@ def _talk(line: Line, folder: Path, record: Path) -> Mapping[str, Any]:
     done = run_program(
         [
             *(client, "talk", "--server", line.url, "--wav", question, "--out", record),
-            *("--max-reply-tokens", str(MAX_REPLY_TOKENS), "--json"),
+            *("--max-reply-tokens", str(MAX_REPLY_TOKENS), "--probe", "--json"),
         ],
         timeout_s=line.settings.call_s,
         environment=environment,

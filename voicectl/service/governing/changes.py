@@ -1,19 +1,19 @@
 """Tell the audit log what runs, when it is something else than the last time."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import rfc8785
 
 from voicectl.core.lockfile import Lock, read_lock
 from voicectl.core.profile import Profile
 from voicectl.governance.audit.segments import segments
 from voicectl.governance.audit.trail import AuditThread
+from voicectl.service.recording.digests import config_digest, model_digest, profile_digest
+from voicectl.service.recording.scribe import digest
 
 
 @asynccontextmanager
@@ -29,22 +29,21 @@ async def audited(audit: AuditThread, profile: Profile) -> AsyncIterator[None]:
 
 
 def changes(folder: Path, profile: Profile, lock: Lock) -> list[tuple[str, dict[str, Any]]]:
-    """Return the entries for a log in `folder` that has not heard of this profile, prompt or models yet."""
+    """Return the entries for a log in `folder` that has not heard of this profile, prompt or models yet.
+
+    `digest` of each is what the rows of calls name. Settings that no caller hears are in the detail `profile_digest`.
+    """
     configuration = {
         "profile": profile.name,
-        "digest": _digest(profile.model_dump(mode="json")),
-        "prompt_digest": hashlib.sha256(profile.llm.system_prompt.encode()).hexdigest(),
+        "digest": config_digest(profile),
+        "prompt_digest": digest(profile.llm.system_prompt),
+        "details": {"profile_digest": profile_digest(profile)},
     }
-    names = profile.model_names()
-    pins = {
-        role: [name, sorted([file.path, file.sha256] for file in lock.model(name).files)]
-        for role, name in names.items()
-    }
-    models = {"digest": _digest(pins), "models": dict(names)}
+    models = {"digest": model_digest(profile, lock), "models": dict(profile.model_names())}
     found: list[tuple[str, dict[str, Any]]] = []
     for kind, body in (("configuration_changed", configuration), ("model_changed", models)):
         last = last_body(folder, kind)
-        if last is None or last.get("digest") != body["digest"]:
+        if last is None or any(last.get(name) != value for name, value in body.items()):
             found.append((kind, body if last is None else body | {"previous": last.get("digest")}))
     return found
 
@@ -61,7 +60,3 @@ def last_body(folder: Path, kind: str) -> Mapping[str, Any] | None:
                     continue
                 return body if isinstance(body, dict) else None
     return None
-
-
-def _digest(document: Any) -> str:
-    return hashlib.sha256(rfc8785.dumps(document)).hexdigest()

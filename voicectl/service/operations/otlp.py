@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import Span, Status, StatusCode, format_trace_id, set_span_in_context
 
 import voicectl
 from voicectl.core.sections.telemetry import Telemetry
@@ -113,6 +113,10 @@ class OtlpSpans:
         """Begin a trace; None for one that is not sampled."""
         span = self._tracer.start_span(name, start_time=began_ns, attributes=attributes)
         return span if span.is_recording() else None
+
+    def trace_id(self, span: Handle) -> str:
+        """Return the id of a trace that was begun, 32 hexadecimal digits."""
+        return format_trace_id(cast(Span, span).get_span_context().trace_id)
 
     def add(self, parent: Handle, plan: SpanPlan, anchor_ns: int) -> Handle | None:
         """Add spans whose session second 0 was at `anchor_ns`; None when they were dropped."""

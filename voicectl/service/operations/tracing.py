@@ -35,6 +35,10 @@ class SpanSink(Protocol):
         """Begin a trace; None for one that is not sampled."""
         ...
 
+    def trace_id(self, span: Handle) -> str:
+        """Return the id of a trace that was begun, 32 hexadecimal digits."""
+        ...
+
     def add(self, parent: Handle, plan: SpanPlan, anchor_ns: int) -> Handle | None:
         """Add spans whose session second 0 was at `anchor_ns`; None when they were dropped."""
         ...
@@ -153,6 +157,11 @@ class CallTracer:
             self._add(trace, trace.root, self._planner.tool(run))
         ended_ns = trace.root_ns + round((self._clock.now() - trace.began_at) * NS)
         self._sink.end(trace.root, ended_ns, {names.END_REASON: outcome_of(reason)})
+
+    def trace_id(self, call: CallIdentity) -> str | None:
+        """Return the id of the trace of a call that goes on; None for one that is not sampled."""
+        trace = self._traces.get(_key(call))
+        return None if trace is None else self._sink.trace_id(trace.root)
 
     def _take_item(self, trace: _Trace, item: ev.Item, at: float) -> None:
         if item.kind == "message" and item.role == "user":

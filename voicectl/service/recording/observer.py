@@ -27,10 +27,18 @@ WATCHED: Final = frozenset(
 MAX_CALLS: Final = 10_000
 
 
+TraceOf = Callable[[CallIdentity], str | None]
+"""Returns the id of a call's trace, 32 hexadecimal digits; None for one that is not traced."""
+
+
 class RecordingObserver:
-    """A CallObserver that hands what it sees to `offer`, which must not wait."""
+    """A CallObserver that hands what it sees to `offer`, which must not wait.
+
+    It is shown a call after whoever traces it, whom `trace_of` asks.
+    """
 
     def __init__(self, offer: Callable[[Noted], None], *, clock: Clock | None = None) -> None:
+        self.trace_of: TraceOf = lambda _call: None
         self._offer = offer
         self._clock = clock or MonotonicClock()
         self._began_at: dict[str, float] = {}
@@ -40,7 +48,7 @@ class RecordingObserver:
         self._began_at[call.session_id] = self._clock.now()
         if len(self._began_at) > MAX_CALLS:
             del self._began_at[next(iter(self._began_at))]
-        self._offer(Noted(call, Began(), 0.0))
+        self._offer(Noted(call, Began(self.trace_of(call)), 0.0))
 
     def call_event(self, call: CallIdentity, event: ev.CallEvent, at: float) -> None:
         """Something was told to the client."""

@@ -10,7 +10,7 @@ from voicectl.core.profile import Profile
 from voicectl.core.records import Tier
 from voicectl.governance.store.location import location_of
 from voicectl.governance.store.store import open_store
-from voicectl.service.recording.digests import config_digest, model_digest
+from voicectl.service.recording.digests import PolicyInForce, config_digest, model_digest
 from voicectl.service.recording.hashkey import caller_hash_key
 from voicectl.service.recording.recorder import Recorder
 from voicectl.service.recording.scribe import Scribe, Surroundings, caller_hash, digest
@@ -28,9 +28,7 @@ class EverythingLow:
         return "low"
 
 
-def call_recorder(
-    profile: Profile, *, redactor: Redactor | None, rollout: Rollout, policy_digest: str | None = None
-) -> Recorder | None:
+def call_recorder(profile: Profile, *, redactor: Redactor | None, rollout: Rollout) -> Recorder | None:
     """Return the recorder, not yet open; None when the profile wants none.
 
     Without a redactor no words are recorded. Raises ConfigError for a key that cannot be read.
@@ -45,7 +43,7 @@ def call_recorder(
             config_digest=config_digest(profile),
             model_digest=model_digest(profile, read_lock()),
             prompt_digest=digest(profile.llm.system_prompt),
-            policy_digest=policy_digest,
+            policy_digest=PolicyInForce(),
             caller_attribute=settings.caller_attribute,
             caller_key=caller_hash(caller_hash_key(settings.hash_key_file)),
             transfer_tools=frozenset(settings.transfer_tools),

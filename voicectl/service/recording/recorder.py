@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import structlog
 
-from voicectl.core.ports import CallIdentity
+from voicectl.core.ports import AuditTrail, CallIdentity
 from voicectl.core.sections.governance import Governance
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.retention import prune
@@ -79,6 +79,10 @@ class Recorder:
             await asyncio.to_thread(self._thread.join, self._settings.flush_s)
         if self._thread.is_alive():
             log.error("call_events_left", events=len(self._queue), error=self._writer.last_error)
+
+    def tell(self, audit: AuditTrail) -> None:
+        """Have the audit log told of consent, disclosures and transfers as they are written down."""
+        self._writer.audit = audit
 
     def offer(self, noted: Noted) -> None:
         """Take something over. Never waits and never raises; when the queue is full it is missed, and counted."""

@@ -10,6 +10,8 @@ from voicectl.core import events as ev
 from voicectl.core.ports import CallIdentity, CallRedactor, Purpose, RedactedText, Redactor
 from voicectl.core.records import EndReason, GovernanceEvent
 from voicectl.governance.recording import kinds
+from voicectl.governance.recording.compliance import STATED, Phrases, stated
+from voicectl.governance.score.rubric import packaged_rubric
 from voicectl.service.operations.call_metrics import outcome_of
 
 MAX_TEXT: Final = 32_768
@@ -46,7 +48,9 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """The call began, or was taken up again."""
+    """The call began, or was taken up again. `trace_id` is None where it is not traced."""
+
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Surroundings:
     """What is the same for all calls of a gateway, and told of each.
 
     `caller_key` hashes what identifies a caller. `purpose` is that of calls that have none of their own.
+    `policy_digest` is asked at the beginning of each call, on the recorder's thread.
     """
 
     purpose: Purpose
@@ -68,7 +73,7 @@ class Surroundings:
     config_digest: str
     model_digest: str
     prompt_digest: str
-    policy_digest: str | None = None
+    policy_digest: Callable[[], str | None] = lambda: None
     caller_attribute: str = "caller"
     caller_key: Callable[[str], str] | None = None
     transfer_tools: Collection[str] = ()
@@ -85,6 +90,7 @@ class _Page:
     next_sequence: int
     redactor: CallRedactor | None
     aside: set[str] = field(default_factory=set)
+    disclosed: bool = False
 
 
 class Scribe:
@@ -93,6 +99,7 @@ class Scribe:
     def __init__(self, surroundings: Surroundings, redactor: Redactor | None) -> None:
         self._around = surroundings
         self._redactor = redactor
+        self._phrases: Final = Phrases(packaged_rubric())
         self._pages: dict[str, _Page] = {}
         self._ended: dict[str, int] = {}
         self._writers: Final[dict[type, Callable[[Noted, _Page, Any], _Written]]] = {
@@ -123,7 +130,7 @@ class Scribe:
         written: _Written = []
         if page is None or isinstance(noted.event, Began):
             page = self._open(call)
-            written.append((kinds.RESUMED if call.resumed else kinds.STARTED, self._opening(call)))
+            written.append((kinds.RESUMED if call.resumed else kinds.STARTED, self._opening(call, noted.event)))
         writer = self._writers.get(type(noted.event))
         if writer is not None:
             written += writer(noted, page, noted.event)
@@ -173,7 +180,7 @@ class Scribe:
         if len(self._ended) > MAX_REMEMBERED:
             del self._ended[next(iter(self._ended))]
 
-    def _opening(self, call: CallIdentity) -> dict[str, Any]:
+    def _opening(self, call: CallIdentity, event: object = None) -> dict[str, Any]:
         around = self._around
         purpose = call.purpose or around.purpose
         caller = call.attributes.get(around.caller_attribute)
@@ -183,14 +190,23 @@ class Scribe:
             "started_at": call.started_at,
             "tenant": _bounded(call.owner or "", 64),
             "agent_name": _bounded(around.agent_name, 128),
-            "policy_digest": around.policy_digest,
+            "policy_digest": around.policy_digest(),
             "config_digest": around.config_digest,
             "model_digest": around.model_digest,
             "prompt_digest": around.prompt_digest,
+            "trace_id": event.trace_id if isinstance(event, Began) else None,
             "direction": "inbound",
+            **self._stated(call.attributes),
             "caller_key": around.caller_key(caller) if caller and around.caller_key is not None else None,
             "probe": call.attributes.get(PROBE_ATTRIBUTE, "").lower() in ("1", "true", "yes"),
             kinds.ATTRIBUTES: self._attributes(call.attributes),
+        }
+
+    def _stated(self, attributes: Mapping[str, str]) -> dict[str, Any]:
+        """Return what whoever dialled has checked; a caller's number that stands for an id is masked, not missing."""
+        facts = stated(attributes)
+        return facts | {
+            name: self._told(facts[name], 64) for name in ("consent_id", "dnc_list_version") if name in facts
         }
 
     def _attributes(self, attributes: Mapping[str, str]) -> dict[str, Any]:
@@ -199,7 +215,7 @@ class Scribe:
             return {}
         kept = {}
         for name, value in attributes.items():
-            if name != self._around.caller_attribute:
+            if name != self._around.caller_attribute and name not in STATED:
                 redacted = self._redactor.field(name, _bounded(value, len(value)))
                 kept[_bounded(name, 64)] = None if redacted is None else str(redacted)[:MAX_VALUE]
         return kept
@@ -238,7 +254,7 @@ class Scribe:
             page.aside.add(event.response_id)
         return []
 
-    def _reply(self, _noted: Noted, page: _Page, event: ev.ResponseEnded) -> _Written:
+    def _reply(self, noted: Noted, page: _Page, event: ev.ResponseEnded) -> _Written:
         if event.response_id in page.aside:
             # Not said to the caller: the client asked for it beside the conversation.
             page.aside.discard(event.response_id)
@@ -254,14 +270,30 @@ class Scribe:
             "cached_tokens": event.usage.cached_tokens,
             "completion_tokens": event.usage.completion_tokens,
             "times": None if times is None else {name: getattr(times, name) for name in _TIMES},
+            "misunderstood": self._phrases.misunderstood(event.text),
         }
+        if (disclosed_at := self._disclosed_at(noted, page, event)) is not None:
+            body["disclosed_at"] = disclosed_at
         return [(kinds.REPLIED, body)]
+
+    def _disclosed_at(self, noted: Noted, page: _Page, event: ev.ResponseEnded) -> float | None:
+        """Return when a reply told the caller for the first time that a machine speaks, since the epoch."""
+        if page.disclosed:
+            return None
+        began_at = None if event.times is None else event.times.first_sent_at
+        if event.modality == "text":
+            began_at = noted.at
+        found = None if began_at is None else self._phrases.disclosed_at(event.text, began_at, noted.at)
+        page.disclosed = found is not None
+        return None if found is None else noted.call.started_at + found
 
     def _tool(self, _noted: Noted, _page: _Page, event: ev.ToolCalled) -> _Written:
         name = event.item.name or ""
-        transfers = name in self._around.transfer_tools
-        shown = _bounded(name, MAX_REASON)
-        return [(kinds.TOOL_CALLED, {"name": shown, "by_gateway": event.by_gateway, "transfers": transfers})]
+        body: dict[str, Any] = {"name": _bounded(name, MAX_REASON), "by_gateway": event.by_gateway}
+        body["transfers"] = name in self._around.transfer_tools
+        if body["transfers"]:
+            body["payload_digest"] = digest(event.item.text)
+        return [(kinds.TOOL_CALLED, body)]
 
     def _escalation(self, _noted: Noted, _page: _Page, event: ev.EscalationRequested) -> _Written:
         return [(kinds.ESCALATED, {"reason": self._told(event.reason, MAX_REASON)})]

@@ -8,8 +8,9 @@ from typing import Final, Literal
 import structlog
 
 from voicectl.core.errors import VoicectlError
-from voicectl.core.ports import CallIdentity
+from voicectl.core.ports import AuditTrail, CallIdentity
 from voicectl.core.records import GovernanceEvent
+from voicectl.governance.recording.auditing import audit_entries
 from voicectl.governance.store.errors import RowsRejected, StoreUnavailable
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.store import Store
@@ -51,6 +52,7 @@ class Writer:
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.audit: AuditTrail | None = None
         self._scribe = scribe
         self._open_records = open_records
         self._spill = spill
@@ -112,12 +114,20 @@ class Writer:
 
     def _written(self, noted: Noted) -> list[GovernanceEvent]:
         try:
-            return self._scribe.write(noted)
+            written = self._scribe.write(noted)
+            self._tell(written, noted.call.started_at)
+            return written
         except Exception as error:  # noqa: BLE001 - the edge of one event: the others must be kept
             # Neither the message nor the trace: they could quote what was said.
             log.error("call_event_unwritable", session_id=noted.call.session_id, error=type(error).__name__)
             self._lose(noted.call, 1)
             return []
+
+    def _tell(self, events: Sequence[GovernanceEvent], started_at: float) -> None:
+        if self.audit is not None:
+            for event in events:
+                for kind, body in audit_entries(event, started_at):
+                    self.audit.note(kind, body)
 
     def run(self, work: Callable[[CallRecords], object]) -> None:
         """Do other work on the records, unless the database is down. Never raises."""

@@ -84,7 +84,32 @@ def test_probes_do_not_count() -> None:
     case = GateCase()
     for row in case.rows:
         row["probe"] = True
-    assert case.evidence().total_of("containment_rate").total == 0
+    evidence = case.evidence()
+    assert evidence.total_of("containment_rate").total == 0
+    # Latency is that of customers; words are counted where a reference is, and probes have one.
+    assert (evidence.quality.num_turns, evidence.quality.v2v_p90_s) == (0, None)
+    assert evidence.quality.wer_words > 0
+
+
+def test_probes_neither_keep_evidence_fresh_nor_spoil_it() -> None:
+    case = GateCase(days=3, per_day=30)
+    case.rows = [row for row in case.rows if row["ended_at"] < NOW - DAY]
+    case.turns, case.scores = [], []
+    whole = case.evidence()
+    own = case.rows[-1]
+    for number, change in enumerate(
+        (
+            {"started_at": NOW - 700, "ended_at": NOW - 600},
+            {"started_at": NOW + DAY, "ended_at": NOW + DAY},
+            {"started_at": 1.0, "ended_at": 2.0},
+            {"use_case": "other"},
+            {"ended_at": None},
+            {"score_state": "pending", "tier": "high"},
+            {"dtmf_paused": True, "baa_complete": False},
+        )
+    ):
+        case.rows.append({**own, **change, "call_id": f"probe{number}", "probe": True})
+    assert case.evidence() == whole
 
 
 def test_a_call_with_lost_events_is_no_success() -> None:

@@ -144,3 +144,47 @@ def test_what_imports_and_scores_decide_is_not_the_folds() -> None:
     columns = set(recorded(folded(events_of_call(CALL))))
     assert columns == set(RECORDED)
     assert not columns & {"resolved", "csat", "score_state", "transfer_result", "compliance_flagged", "cost"}
+
+
+def outcome(*seen: Noted) -> CallRow:
+    return folded(written(scribe(), [Noted(CALL, Began(), 0.0), *seen]))
+
+
+def unheard(at: float) -> Noted:
+    return Noted(CALL, ev.TranscriptFailed("item_x", "no words"), at)
+
+
+SORRY = "Sorry, I didn't catch that."
+
+
+def test_misunderstandings_in_a_row_are_counted_once_a_turn() -> None:
+    assert outcome().num_misunderstandings is None
+    assert outcome(*turn(CALL, 1)).num_misunderstandings == 0
+    assert outcome(*turn(CALL, 1, said=SORRY), *turn(CALL, 2, said=SORRY), *turn(CALL, 3)).num_misunderstandings == 2
+    assert outcome(unheard(5.0), *turn(CALL, 1)[1:], unheard(15.0)).num_misunderstandings == 2
+    assert outcome(*turn(CALL, 1, said=SORRY), *turn(CALL, 2), *turn(CALL, 3, said=SORRY)).num_misunderstandings == 1
+
+
+def test_a_reply_that_asks_again_belongs_to_the_turn_that_was_not_heard() -> None:
+    assert outcome(unheard(5.0), *turn(CALL, 1, said=SORRY)[1:]).num_misunderstandings == 1
+
+
+def test_the_first_disclosure_counts_from_the_start_of_the_call() -> None:
+    said = "I am an automated assistant."
+    call = outcome(*turn(CALL, 1, said=said), *turn(CALL, 2, said=said))
+    assert call.disclosure_s is not None
+    assert 1.4 < call.disclosure_s < 12.0
+    assert outcome(*turn(CALL, 1)).disclosure_s is None
+
+
+def test_a_reply_beside_the_conversation_discloses_nothing() -> None:
+    aside = ev.ResponseStarted("resp_1", "item_a1", None, "audio", out_of_band=True)
+    seen = turn(CALL, 1, said="I am an automated assistant.")
+    assert outcome(seen[0], Noted(CALL, aside, 10.1), seen[2]).disclosure_s is None
+
+
+def test_a_dialled_call_has_what_its_dialler_checked() -> None:
+    dialled = identity(attributes={"direction": "outbound", "consent_id": "c-1", "dnc_listed": "false"})
+    call = folded(written(scribe(), [Noted(dialled, Began("ab" * 16), 0.0)]))
+    assert (call.direction, call.consent_id, call.dnc_listed) == ("outbound", "c-1", False)
+    assert (call.window_verdict, call.trace_id) == (None, "ab" * 16)

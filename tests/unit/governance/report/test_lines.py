@@ -1,46 +1,53 @@
-"""The lines of a report are those of the policy."""
+"""The lines of a report are those of the policy, and of nothing else."""
 
-from pathlib import Path
+from typing import Any
 
-import pytest
-import yaml
+from voicectl.governance.policy.load import load_policy
+from voicectl.governance.policy.schema import Criterion
+from voicectl.governance.report.lines import Lines, TierLines, lines_of
 
-from voicectl.governance.report.lines import Lines, PolicyUnreadable, TierLines, read_lines
-
-POLICY = {
-    "tiers": {
-        "low": {"criteria": {"containment_rate": {"gte": 0.8, "min_n": 200}}},
-        "high": {"entry_requires": ["x"]},
-    },
-    "alerts": [
-        {"metric": "v2v", "p90_gt": "2.5s"},
-        {"metric": "v2v", "p99_gt": "4s"},
-        {"metric": "wer", "target_lt": 0.04, "gt": 0.07},
-        {"metric": "other", "gt": 1},
-    ],
-}
+POLICY = load_policy().policy
 
 
-def test_lines_are_read_from_a_policy(tmp_path: Path) -> None:
-    path = tmp_path / "policy.yaml"
-    path.write_text(yaml.safe_dump(POLICY))
-    found = read_lines(path)
-    assert found.tiers == {"low": TierLines(containment=0.8), "high": TierLines()}
+def changed(**alerts: Any) -> Lines:
+    """Return the lines of the packaged policy with other thresholds at its alerts on v2v and words."""
+    kept = tuple(
+        alert.model_copy(update={name: bar for name, bar in alerts.items() if getattr(alert, name) is not None})
+        for alert in POLICY.alerts
+        if alert.metric in ("v2v", "wer")
+    )
+    return lines_of(POLICY.model_copy(update={"alerts": kept}))
+
+
+def test_lines_are_those_of_the_packaged_policy() -> None:
+    found = lines_of(POLICY)
+    assert found.tiers["low"] == TierLines(containment=0.7, compliance_flags=0.02, warm_transfer=0.95)
+    assert found.tiers["medium"].escalation_to_complaint == 0.05
+    assert found.tiers["high"] == TierLines()
+    assert (found.v2v_p90_s, found.v2v_p99_s, found.wer_target, found.wer_alert) == (3.5, 5.0, 0.05, 0.08)
+
+
+def test_another_policy_draws_other_lines() -> None:
+    found = changed(p90_gt=2.5, p99_gt=4.0, target_lt=0.04, gt=0.07)
     assert (found.v2v_p90_s, found.v2v_p99_s, found.wer_target, found.wer_alert) == (2.5, 4.0, 0.04, 0.07)
+    low = POLICY.tiers["low"].model_copy(update={"criteria": {"containment_rate": Criterion(gte=0.8, min_n=200)}})
+    other = POLICY.model_copy(update={"tiers": {**POLICY.tiers, "low": low}})
+    assert lines_of(other).tiers["low"] == TierLines(containment=0.8)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[1]", "a: b", "tiers: 5", "{", "tiers: {low: {criteria: {containment_rate: 5}}}"]
-)
-def test_what_is_no_policy_is_refused(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "policy.yaml"
-    path.write_text(content)
-    with pytest.raises(PolicyUnreadable):
-        read_lines(path)
+def test_a_policy_without_alerts_draws_none_of_their_lines() -> None:
+    found = lines_of(POLICY.model_copy(update={"alerts": ()}))
+    assert (found.v2v_p90_s, found.v2v_p99_s, found.wer_target, found.wer_alert) == (None, None, None, None)
+
+
+def test_of_several_alerts_the_strictest_counts() -> None:
+    late = next(alert for alert in POLICY.alerts if alert.p90_gt is not None)
+    found = lines_of(POLICY.model_copy(update={"alerts": (*POLICY.alerts, late.model_copy(update={"p90_gt": 3.0}))}))
+    assert found.v2v_p90_s == 3.0
 
 
 def test_a_line_holds_for_several_tiers_only_if_they_share_it() -> None:
-    lines = Lines()
+    lines = lines_of(POLICY)
     assert lines.of_tiers({"low"}).containment == 0.7
     assert lines.of_tiers({"low", "medium"}) == TierLines(compliance_flags=0.02, warm_transfer=0.95)
     assert lines.of_tiers({"low", "unheard-of"}) == TierLines()

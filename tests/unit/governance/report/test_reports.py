@@ -8,16 +8,19 @@ import pytest
 from sqlalchemy import insert, update
 
 from tests.fakes.call_history import UNTIL, History
-from tests.fakes.records import NOW, MemoryRecords, a_call
+from tests.fakes.records import DAY_S, NOW, MemoryRecords, a_call, said
+from voicectl.governance.policy.load import load_policy
 from voicectl.governance.report.cadence import AGENDAS, digest_of
 from voicectl.governance.report.digest import Digest
 from voicectl.governance.report.facts import Facts, read_facts
-from voicectl.governance.report.lines import Lines
+from voicectl.governance.report.lines import Lines, lines_of
 from voicectl.governance.report.markdown import markdown, plain
 from voicectl.governance.report.page import page
 from voicectl.governance.report.period import Cadence, period_of
 from voicectl.governance.report.plots import draw_plots
 from voicectl.governance.store.tables import calls, scores
+
+LINES = lines_of(load_policy().policy)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def facts_of(
 
 
 def digest(records: MemoryRecords, cadence: Cadence = "weekly", now: float = UNTIL + 3600) -> Digest:
-    return digest_of(facts_of(records, cadence, now), Lines())
+    return digest_of(facts_of(records, cadence, now), LINES)
 
 
 @pytest.mark.parametrize("cadence", list(AGENDAS))
@@ -57,16 +60,16 @@ def test_without_a_call_everything_is_unknown_and_nothing_holds(cadence: Cadence
     assert "Nothing is known that could lie beyond a bound." in text
     assert "| holds |" not in text
     assert " 0.0 %" not in text
-    assert draw_plots(facts_of(empty, cadence), Lines()) == {}
+    assert draw_plots(facts_of(empty, cadence), LINES) == {}
     assert "<svg" not in page(found, {})
     empty.close()
 
 
 def test_the_page_needs_nothing_else_and_is_the_same_each_time(history: MemoryRecords) -> None:
     facts = facts_of(history)
-    plots = draw_plots(facts, Lines())
-    assert plots == draw_plots(facts, Lines())
-    text = page(digest_of(facts, Lines()), plots)
+    plots = draw_plots(facts, LINES)
+    assert plots == draw_plots(facts, LINES)
+    text = page(digest_of(facts, LINES), plots)
     addresses = set(re.findall(r"(?:https?:)?//[^\s\"'<>]+", text))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert "<script" not in text
@@ -74,6 +77,12 @@ def test_the_page_needs_nothing_else_and_is_the_same_each_time(history: MemoryRe
     ids = re.findall(r' id="([^"]+)"', text)
     shared = {name for name in ids if ids.count(name) > 1 and re.fullmatch(r"[pmh][0-9a-f]{10}", name)}
     assert not shared
+
+
+def test_without_lines_a_report_judges_nothing(history: MemoryRecords) -> None:
+    facts = facts_of(history)
+    assert "alert" not in markdown(digest_of(facts, Lines()))
+    assert draw_plots(facts, Lines()).keys() == draw_plots(facts, LINES).keys()
 
 
 def test_words_of_callers_stay_words(history: MemoryRecords) -> None:
@@ -96,7 +105,7 @@ def test_markdown_of_a_text_is_one_line() -> None:
 def test_a_period_that_is_not_over_or_not_whole_says_so(history: MemoryRecords) -> None:
     with history.read() as connection:
         today = read_facts(connection, period_of("weekly", last=date(2026, 9, 4), now=UNTIL + 3600))
-    assert any("not over yet" in note for note in digest_of(today, Lines()).notes)
+    assert any("not over yet" in note for note in digest_of(today, LINES).notes)
     assert any("Records begin only on 2026-08-14" in note for note in digest(history, "quarterly").notes)
 
 
@@ -109,6 +118,25 @@ def test_unscored_and_incomplete_calls_are_told_before_any_figure() -> None:
     assert "1 calls miss events" in notes
     assert "1 calls have no end on record" in notes
     records.close()
+
+
+def test_probes_are_in_no_report() -> None:
+    customers, with_probes = MemoryRecords(), MemoryRecords()
+    for records in (customers, with_probes):
+        records.add(a_call("c1", resolved=True, score_state="scored"))
+    broken = {"started_at": NOW - 6 * DAY_S, "resolved": False, "compliance_flagged": True, "probe": True}
+    with_probes.add(a_call("p1", incomplete=True, judge_digest="j", **broken), *said("p1", ("a", "b"), v2v_s=9.0))
+    with_probes.add(a_call("p2", ended_at=None, **broken))
+    with_probes.add(a_call("p3", direction="outbound", **broken))
+    with with_probes.write() as connection:
+        finding = {"name": "no_disclosure", "label": "compliance", "source": "rule", "at": NOW}
+        gap = {"name": "knowledge_gap", "label": "gap", "source": "judge", "at": NOW, "explanation": "what is this"}
+        connection.execute(
+            insert(scores), [{**finding, "call_id": "p1", "explanation": None}, {**gap, "call_id": "p1"}]
+        )
+    assert facts_of(with_probes, now=NOW + 60) == facts_of(customers, now=NOW + 60)
+    for records in (customers, with_probes):
+        records.close()
 
 
 def test_a_judge_that_nobody_checked_is_called_no_evidence(history: MemoryRecords) -> None:

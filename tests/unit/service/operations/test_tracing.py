@@ -31,6 +31,9 @@ class Sink:
         self.begun.append((name, began_ns))
         return name if self.sampled else None
 
+    def trace_id(self, span: Handle) -> str:
+        return f"{len(self.begun):032x}"
+
     def add(self, parent: Handle, plan: SpanPlan, anchor_ns: int) -> Handle | None:
         self.added.append((parent, plan, anchor_ns))
         return f"{plan.name} {len(self.added)}"
@@ -83,6 +86,18 @@ def test_a_call_that_is_not_sampled_costs_nothing_more() -> None:
     observer.call_event(CALL, ended("r"), 3.0)
     observer.call_ended(CALL, "x")
     assert (sink.added, sink.ended) == ([], [])
+
+
+def test_a_call_has_the_id_of_its_trace_while_it_goes_on() -> None:
+    observer = tracer(Sink(), Time())
+    assert observer.trace_id(CALL) is None
+    observer.call_started(CALL)
+    assert observer.trace_id(CALL) == f"{1:032x}"
+    observer.call_ended(CALL, "x")
+    assert observer.trace_id(CALL) is None
+    unsampled = tracer(Sink(sampled=False), Time())
+    unsampled.call_started(CALL)
+    assert unsampled.trace_id(CALL) is None
 
 
 def test_what_a_call_remembers_is_bounded() -> None:

@@ -1,6 +1,8 @@
 """The queue between calls and their records is bounded, and nothing that it holds is forgotten at the end."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,29 @@ async def test_what_is_offered_is_stored_before_the_end(tmp_path: Path) -> None:
     assert call is not None
     assert (call.num_turns, call.incomplete) == (2, False)
     assert recorder.health().num_queued == 0
+
+
+class Trail:
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    def note(self, kind: str, body: Mapping[str, Any]) -> None:
+        self.kinds.append(kind)
+
+
+async def test_the_audit_log_is_told_and_the_trace_is_named(tmp_path: Path) -> None:
+    trail = Trail()
+    dialled = identity(attributes={"direction": "outbound"})
+    async with recorder_in(tmp_path) as recorder:
+        recorder.tell(trail)
+        recorder.observer.trace_of = lambda call: "ab" * 16 if call == dialled else None
+        recorder.observer.call_started(dialled)
+        recorder.observer.call_ended(dialled, "the call ended")
+    assert trail.kinds == ["consent_checked"]
+    with store_at(tmp_path) as store, store.read() as connection:
+        call = call_of(connection, "sess_1")
+    assert call is not None
+    assert (call.trace_id, call.direction) == ("ab" * 16, "outbound")
 
 
 async def test_a_full_queue_misses_the_newest_counts_them_and_marks_the_call(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What observers saw becomes numbered, redacted events."""
 
 from tests.fakes.recorded_call import AROUND, STARTED_AT, identity, scribe, turn, whole_call, written
-from tests.fakes.redaction import SECRET, FakeRedactor
+from tests.fakes.redaction import MASK, SECRET, FakeRedactor
 from voicectl.core import events as ev
 from voicectl.service.recording.scribe import LEAP_PER_MS, Began, Ended, Noted, Scribe, caller_hash
 
@@ -25,6 +25,20 @@ def test_the_first_event_says_what_the_call_is_and_hashes_its_caller() -> None:
     assert body["caller_key"] == caller_hash(b"k" * 32)("+49301234")
     assert body["attributes"] == {"ticket": "42", "note": "pan [card]", "dropped": None}
     assert "1234" not in str(body["attributes"])
+
+
+def test_a_call_that_says_so_is_a_probe() -> None:
+    calls = [identity(attributes={"probe": value}) for value in ("1", "true", "0", "maybe")]
+    openings = [written(scribe(), [Noted(call, Began(), 0.0)])[0] for call in calls]
+    assert [opening.body["probe"] for opening in openings] == [True, True, False, False]
+
+
+def test_a_secret_that_stands_for_a_consents_id_is_masked_and_the_consent_still_there() -> None:
+    call = identity(attributes={"direction": "outbound", "consent_id": f"crm-{SECRET}", "consent_at": "soon"})
+    (opening,) = written(scribe(), [Noted(call, Began(), 0.0)])
+    assert (opening.body["direction"], opening.body["consent_id"]) == ("outbound", f"crm-{MASK}")
+    assert "consent_at" not in opening.body
+    assert "consent_id" not in opening.body["attributes"]
 
 
 def test_a_call_without_a_purpose_has_the_gateways() -> None:
