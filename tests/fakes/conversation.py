@@ -15,6 +15,7 @@ from voicectl.core.errors import RequestRejected
 from voicectl.core.ports import Purpose
 from voicectl.core.profile import Profile
 from voicectl.core.records import Tier
+from voicectl.core.rollout import Admitted, Refused
 from voicectl.core.sections.access import Access
 from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.core.sections.server import Server, Timeouts
@@ -263,8 +264,9 @@ class ScriptedGateway:
     def ready(self) -> bool:
         return self.is_ready
 
-    def tier_of(self, use_case: str) -> Tier | None:
-        return self.tiers.get(use_case, "low")
+    def admit(self, use_case: str) -> Admitted | Refused:
+        tier = self.tiers.get(use_case, "low")
+        return Refused("use_case_not_promoted", "a test") if tier is None else Admitted(tier)
 
     def resuming(self) -> bool:
         return self.is_ready or self.is_loading

@@ -9,8 +9,9 @@ from socket import socket
 from typing import Any
 
 from voicectl.core.clock import MonotonicClock
-from voicectl.core.ports import CallObserver, Rollout
+from voicectl.core.ports import CallObserver
 from voicectl.core.profile import Profile
+from voicectl.core.rollout import Rollout
 from voicectl.engine.engine import Engine
 from voicectl.media.vad import VoiceActivityDetector
 from voicectl.service.access.control import AccessControl

@@ -38,7 +38,7 @@ def test_without_a_file_only_the_lowest_tier_is_open(tmp_path: Path) -> None:
 
 def test_an_unlisted_use_case_is_refused_and_goes_to_a_person() -> None:
     refused = Enforcement(POLICY).admit("chitchat")
-    assert isinstance(refused, Refused) and refused.route_to_human and "chitchat" in refused.reason
+    assert isinstance(refused, Refused) and refused.code == "use_case_unknown" and "chitchat" in refused.reason
 
 
 def test_a_promotion_opens_and_a_demotion_closes(tmp_path: Path) -> None:
