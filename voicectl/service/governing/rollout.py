@@ -10,6 +10,7 @@ from voicectl.core.errors import ConfigError, VoicectlError
 from voicectl.core.ports import AuditTrail
 from voicectl.core.profile import Profile
 from voicectl.core.rollout import Admitted, Refused
+from voicectl.governance.policy.schema import Policy
 from voicectl.governance.rollout.believe import continued
 from voicectl.governance.rollout.load import enforced_files, load_enforcement
 from voicectl.governance.rollout.state import Enforcement, RolloutState, open_use_cases
@@ -51,6 +52,10 @@ class LiveRollout:
     def enforcement(self) -> Enforcement:
         """What is enforced now."""
         return self._enforcement
+
+    def policy(self) -> Policy:
+        """Return the policy of now."""
+        return self._enforcement.policy
 
     def admit(self, use_case: str) -> Admitted | Refused:
         """Return whether a call of this use case may be taken."""
