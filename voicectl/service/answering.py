@@ -11,7 +11,6 @@ from typing import Any
 from voicectl.core.clock import MonotonicClock
 from voicectl.core.ports import CallObserver
 from voicectl.core.profile import Profile
-from voicectl.core.rollout import Rollout
 from voicectl.engine.engine import Engine
 from voicectl.media.vad import VoiceActivityDetector
 from voicectl.service.access.control import AccessControl
@@ -19,6 +18,7 @@ from voicectl.service.access.tls import TlsFiles
 from voicectl.service.calls.call import CallServices
 from voicectl.service.calls.opener import CallOpener
 from voicectl.service.checkpoints.keeper import CheckpointKeeper
+from voicectl.service.governing.door import Door
 from voicectl.service.governing.open import UNGOVERNED, Governing
 from voicectl.service.governing.redacting import RedactingObserver
 from voicectl.service.http.application import create_app
@@ -62,7 +62,7 @@ class Surroundings:
     keeper: CheckpointKeeper | None
     webhooks: WebhookDispatcher | None
     recorder: Recorder | None
-    rollout: Rollout
+    door: Door
     metrics: Metrics
     notifier: Notifier
     on_ready: Callable[[str], None]
@@ -100,7 +100,7 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
         vad,
         clock,
         admission=admission,
-        rollout=around.rollout,
+        rollout=around.door.rollout,
         services=services,
         keeper=around.keeper,
     )
@@ -115,6 +115,7 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
 
     async def load() -> None:
         await engine.wait_ready()
+        await around.door.settled()
         opener.open()
         url = await listening
         notifier.ready(f"{admission.max_sessions} calls at a time on {url}")

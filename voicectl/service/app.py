@@ -85,7 +85,7 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         run(metrics.run())
         metrics.watch_engine(engine.health)
         around = Surroundings(
-            listener, access, tls, keeper, webhooks, recorder, door.rollout, metrics, notifier, on_ready, run, governed,
+            listener, access, tls, keeper, webhooks, recorder, door, metrics, notifier, on_ready, run, governed,
             records,
         )  # fmt: skip
         await answer_calls(profile, engine, roots["vad"], around)

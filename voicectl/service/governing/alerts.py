@@ -56,6 +56,12 @@ class AlertWatch:
         self._evaluated_at: float | None = None
         self._tried_at: float | None = None
         self._policy: str | None = None
+        self._tried = asyncio.Event()
+
+    async def settled(self) -> None:
+        """Return once the alerts were tried to be evaluated, at once where none demotes."""
+        if may_demote(self._enforcement().policy):
+            await self._tried.wait()
 
     def overdue(self, _use_case: str) -> Refused | None:
         """Return why no use case gets traffic although it is open; None while the alerts are known to be quiet."""
@@ -102,6 +108,8 @@ class AlertWatch:
             self.num_failed += 1
             log.error("alerts_not_evaluated", error=error.message, overdue=self.is_overdue)
             return
+        finally:
+            self._tried.set()
         self.num_evaluated += 1
         self.num_demoted += len(demoted)
         # What happens while evidence is read is not in it.

@@ -32,6 +32,11 @@ class Door:
         tell_traffic(metrics, self.live, self.traffic)
         tell_alerts(metrics, self.alerts)
 
+    async def settled(self) -> None:
+        """Return once it is known which use cases are open."""
+        if self.alerts is not None:
+            await self.alerts.settled()
+
 
 def door_of(profile: Profile, audit: AuditTrail | None) -> Door:
     """Return the door of a profile. Raises PolicyInvalid, and ConfigError for a use case that is not listed."""

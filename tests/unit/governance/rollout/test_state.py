@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.reviewers import BINDINGS, NOW, panel, statement
+from voicectl.core.rollout import Admitted, Refused
 from voicectl.governance.policy.load import load_policy
-from voicectl.governance.rollout.believe import believed
+from voicectl.governance.rollout.believe import believed, continued
 from voicectl.governance.rollout.state import (
-    Admitted,
     Change,
     Enforcement,
-    Refused,
     RolloutState,
     parse_state,
     read_state,
@@ -96,3 +95,14 @@ def test_a_promotion_that_was_not_signed_opens_nothing(signers: tuple[str, ...],
 def test_without_reviewers_no_promotion_is_believed() -> None:
     assert believed(RolloutState((change("promote", "account_changes"),)), POLICY, None).problem is not None
     assert believed(RolloutState((change("demote", "faq", tier="low"),)), POLICY, None).problem is None
+
+
+def test_a_state_that_lost_changes_since_it_was_enforced_opens_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "rollout.json"
+    first = write_state(path, (change("demote", "faq", tier="low"),))
+    second = write_state(path, (*first.changes, change("demote", "order_status", tier="low", previous=first.digest)))
+    assert continued(first, second) == second
+    assert continued(second, second) == second
+    for lost in (first, RolloutState()):
+        found = Enforcement(POLICY, continued(second, lost))
+        assert not any(found.is_open(name) for name in POLICY.tiers["low"].use_cases)
