@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.reviewers import BINDINGS, NOW, panel, statement
+from voicectl.core.errors import LockedError
 from voicectl.core.rollout import Admitted, Refused
+from voicectl.governance.audit.segments import exclusive
 from voicectl.governance.policy.load import load_policy
 from voicectl.governance.rollout.believe import believed, continued
 from voicectl.governance.rollout.state import (
+    LOCK_FILE,
     Change,
     Enforcement,
     RolloutState,
+    changing,
     parse_state,
     read_state,
     write_state,
@@ -48,6 +52,19 @@ def test_a_promotion_opens_and_a_demotion_closes(tmp_path: Path) -> None:
     write_state(path, (*state.changes, change("demote", "account_changes", previous=state.digest)))
     assert isinstance(Enforcement(POLICY, read_state(path)).admit("account_changes"), Refused)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_writers_of_a_state_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "gate/rollout.json"
+    with (
+        changing(path),
+        pytest.raises(LockedError, match="rollout state"),
+        exclusive(path.parent, 0.0, name=LOCK_FILE, what="the rollout state"),
+    ):
+        pass
+    with changing(path):
+        write_state(path, (change("demote", "faq", tier="low"),))
+    assert read_state(path).serial == 1
 
 
 def test_a_use_case_that_the_policy_moved_up_is_closed() -> None:
