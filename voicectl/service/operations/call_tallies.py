@@ -60,6 +60,8 @@ class CallTallies:
     async def run(self) -> None:
         """Count until cancelled."""
         while True:
+            # First of all: a host that was never called gets its records while the models load.
+            await self._sleep(EVERY_S)
             until = self._settled()
             if until > self._until:
                 try:
@@ -72,7 +74,6 @@ class CallTallies:
                 else:
                     self._is_failing = False
                     self._until = until
-            await self._sleep(EVERY_S)
 
     def _of(self, name: str) -> dict[tuple[str, ...], float]:
         counts = nothing_yet(self._policy())
