@@ -15,6 +15,7 @@ from voicectl.core.errors import RequestRejected
 from voicectl.core.ports import Purpose
 from voicectl.core.profile import Profile
 from voicectl.core.records import Tier
+from voicectl.core.rollout import Admitted, Refused, Rollout
 from voicectl.core.sections.access import Access
 from voicectl.core.sections.hardware import Hardware, Models, Worker
 from voicectl.core.sections.server import Server, Timeouts
@@ -226,6 +227,7 @@ class ScriptedGateway:
     conversations: list[ScriptedConversation] = field(default_factory=list)
     checkpoints: dict[str, ConversationState] = field(default_factory=dict)
     tiers: dict[str, Tier | None] = field(default_factory=dict)
+    rollout: Rollout | None = None
     profile: Profile = field(default_factory=lambda: scripted_profile())
     transcriber: FakeTranscriber = field(default_factory=lambda: FakeTranscriber(["what is the time"]))
     language_model: FakeLanguageModel = field(default_factory=FakeLanguageModel)
@@ -263,8 +265,11 @@ class ScriptedGateway:
     def ready(self) -> bool:
         return self.is_ready
 
-    def tier_of(self, use_case: str) -> Tier | None:
-        return self.tiers.get(use_case, "low")
+    def admit(self, use_case: str) -> Admitted | Refused:
+        if self.rollout is not None:
+            return self.rollout.admit(use_case)
+        tier = self.tiers.get(use_case, "low")
+        return Refused("use_case_not_promoted", "a test") if tier is None else Admitted(tier)
 
     def resuming(self) -> bool:
         return self.is_ready or self.is_loading

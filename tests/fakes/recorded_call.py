@@ -17,7 +17,7 @@ from voicectl.service.recording.scribe import Began, Ended, Noted, Scribe, Surro
 STARTED_AT = 1_760_000_000.0
 ORDER_STATUS = Purpose("order_status", "low")
 AROUND = Surroundings(
-    purpose=Purpose("general", "low"),
+    purpose=Purpose("faq", "low"),
     agent_name="test",
     config_digest="c" * 64,
     model_digest="m" * 64,

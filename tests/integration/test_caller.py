@@ -8,6 +8,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from tests.fakes.conversation import running
 from tests.fakes.realtime_server import RATE, Script, fake_gateway
 from voicectl.bench.call_record import WireError
 from voicectl.bench.caller import GatewayUnreachable, connect
@@ -115,6 +116,16 @@ async def test_key_is_shown_as_a_bearer_token(api_key: str | None, header: str |
     assert refused.value.hint is not None
     assert "VOICECTL_API_KEY" in refused.value.hint
     assert shown == [header]
+
+
+async def test_a_refused_use_case_is_told_with_its_reason_and_not_as_a_missing_key() -> None:
+    async with running() as gateway:
+        gateway.gateway.tiers["faq"] = None
+        with pytest.raises(GatewayUnreachable, match="403: use_case_not_promoted: the use case faq") as refused:
+            async with connect(gateway.realtime_url):
+                pass
+    assert refused.value.hint is not None
+    assert "gate status" in refused.value.hint
 
 
 async def test_no_gateway_is_unreachable() -> None:

@@ -33,7 +33,7 @@ from voicectl.service.governing.changes import audited, changes
 from voicectl.service.governing.logs import log_redaction
 from voicectl.service.governing.open import governing
 from voicectl.service.operations.metrics import Metrics
-from voicectl.service.recording.open import EverythingLow, call_recorder
+from voicectl.service.recording.open import call_recorder
 from voicectl.service.webhooks.open import webhook_dispatcher
 
 pytestmark = pytest.mark.integration
@@ -140,10 +140,9 @@ async def test_nothing_that_the_service_writes_holds_what_a_caller_said_of_a_car
             keeper = checkpoint_keeper(profile.checkpoints, governed.states)
             webhooks = webhook_dispatcher(profile.webhooks)
             unused: Any = None
-            rollout = EverythingLow()
-            recorder = call_recorder(profile, redactor=governed.redactor, rollout=rollout)
+            recorder = call_recorder(profile, redactor=governed.redactor)
             around = Surroundings(
-                unused, unused, None, keeper, webhooks, recorder, rollout, Metrics(profile), unused, unused, unused,
+                unused, unused, None, keeper, webhooks, recorder, unused, Metrics(profile), unused, unused, unused,
                 governed,
             )  # fmt: skip
             services = await _services(profile, stack, around)

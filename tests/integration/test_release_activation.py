@@ -100,6 +100,20 @@ def test_when_the_old_release_fails_too_it_is_said(host: ReleaseHost) -> None:
     assert (host.linked(), host.state()["active"]) == (old, old)
 
 
+def test_a_use_case_that_the_gate_closed_does_not_hold_a_release_up(host: ReleaseHost) -> None:
+    host.active("1.0.0")
+    new = host.staged("1.1.0", serial=2, refused="use_case_demoted")
+    answer = host.run("activate", new)
+    assert (answer.code, host.serving(), host.linked()) == (0, new, new)
+
+
+def test_a_release_that_cannot_read_what_the_gate_opened_is_taken_back(host: ReleaseHost) -> None:
+    old = host.active("1.0.0")
+    answer = host.run("activate", host.staged("1.1.0", serial=2, refused="rollout_unproven"))
+    assert (answer.code, host.serving(), host.linked()) == (9, old, old)
+    assert "rollout_unproven" in answer.document["error"]["message"]
+
+
 def test_rollback_goes_back_and_a_second_one_does_not_lead_forward(host: ReleaseHost) -> None:
     old, new = host.active("1.0.0"), host.active("1.1.0", serial=2)
     answer = host.run("rollback")

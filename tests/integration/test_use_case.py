@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 async def test_a_session_has_the_use_case_of_its_url_in_its_tier() -> None:
     async with running() as gateway:
         gateway.gateway.tiers["billing"] = "medium"
-        for query, purpose in (("", Purpose("general", "low")), ("&use_case=billing", Purpose("billing", "medium"))):
+        for query, purpose in (("", Purpose("faq", "low")), ("&use_case=billing", Purpose("billing", "medium"))):
             async with connect(gateway.realtime_url + query):
                 assert gateway.call.purpose == purpose
         await eventually(lambda: not gateway.app.admission)

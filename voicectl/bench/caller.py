@@ -23,6 +23,7 @@ from voicectl.bench.outgoing import SILENT_FRAME, Outgoing, at_wire_rate
 from voicectl.bench.turns import Spoken, TurnEvidence, TurnReport, report_turn
 from voicectl.core.audio import Samples, float_to_pcm16
 from voicectl.core.errors import VoicectlError
+from voicectl.core.rollout import REFUSAL_CODES
 
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long a caller waits for a sign of life from the agent, after its own last word."""
@@ -294,7 +295,26 @@ class _Marks:
         return cls(record.num_responses, record.num_transcripts, len(record.committed))
 
 
+def _refusal(error: Exception) -> tuple[str, str] | None:
+    """Return code and message of a gateway that answered the upgrade with a problem."""
+    if not isinstance(error, InvalidStatus):
+        return None
+    try:
+        problem = json.loads(error.response.body or b"")["error"]
+        return str(problem["code"]), str(problem["message"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    refusal = _refusal(error)
+    return str(error) if refusal is None else f"{error}: {refusal[0]}: {refusal[1]}"
+
+
 def _hint_for(error: Exception) -> str:
+    refusal = _refusal(error)
+    if refusal is not None and refusal[0] in REFUSAL_CODES:
+        return "`voicectl gate status` on the host tells which use cases are open; name one with ?use_case= in the URL"
     if isinstance(error, InvalidStatus) and error.response.status_code in _KEY_STATUSES:
         return "the gateway wants a key: set VOICECTL_API_KEY to one of `voicectl keys create`"
     return "is `voicectl serve` running there? Without --server, talk starts its own"
@@ -328,7 +348,7 @@ async def connect(
             ping_interval=None,
         )
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
-        raise GatewayUnreachable(f"no call to {url}: {error}", hint=_hint_for(error)) from error
+        raise GatewayUnreachable(f"no call to {url}: {_reason(error)}", hint=_hint_for(error)) from error
     caller = Caller(socket, listener or Listener())
     failure: VoicectlError | None = None
     async with socket, asyncio.TaskGroup() as tasks:

@@ -224,25 +224,9 @@ def _desk(
     profile: str | None,
     settings: list[str] | None,
 ) -> "Desk":  # fmt: skip
-    from voicectl.core.paths import config_path
-    from voicectl.governance.audit.keys import key_path
-    from voicectl.governance.audit.log import AuditLog, audit_folder
-    from voicectl.governance.gate.desk import Desk
-    from voicectl.governance.gate.ledger import Ledger
-    from voicectl.governance.rollout.load import EVIDENCE, REVIEWERS, gate_folder
-    from voicectl.governance.store.location import location_of
-    from voicectl.governance.store.store import open_store
+    from voicectl.service.governing.desk import desk_of
 
-    location = location_of(chosen_profile(profile, settings).governance)
-    own = config_path() / EVIDENCE
-    return Desk(
-        policy=_policy(policy),
-        folder=gate_folder(),
-        ledger=Ledger(AuditLog(audit_folder()), key_path()),
-        open_store=lambda: open_store(location, timeout_s=60.0, create=False),
-        reviewers_file=reviewers or config_path() / REVIEWERS,
-        evidence_file=evidence or (own if own.is_file() else None),
-    )
+    return desk_of(chosen_profile(profile, settings), policy=policy, reviewers=reviewers, evidence=evidence)
 
 
 def _tier(name: str) -> "Tier":
@@ -286,7 +270,7 @@ def _render(console: "Console", verdict: "Verdict", policy: "LoadedPolicy") -> N
 
 
 def _status_rows(enforcement: "Enforcement") -> list[dict[str, Any]]:
-    from voicectl.governance.rollout.state import Admitted
+    from voicectl.core.rollout import Admitted
 
     rows = []
     for tier, rules in enforcement.policy.tiers.items():

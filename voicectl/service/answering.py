@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import socket
 from typing import Any
 
 from voicectl.core.clock import MonotonicClock
-from voicectl.core.ports import CallObserver, Rollout
+from voicectl.core.ports import CallObserver
 from voicectl.core.profile import Profile
 from voicectl.engine.engine import Engine
 from voicectl.media.vad import VoiceActivityDetector
@@ -18,6 +18,7 @@ from voicectl.service.access.tls import TlsFiles
 from voicectl.service.calls.call import CallServices
 from voicectl.service.calls.opener import CallOpener
 from voicectl.service.checkpoints.keeper import CheckpointKeeper
+from voicectl.service.governing.door import Door
 from voicectl.service.governing.open import UNGOVERNED, Governing
 from voicectl.service.governing.redacting import RedactingObserver
 from voicectl.service.http.application import create_app
@@ -37,7 +38,10 @@ from voicectl.service.operations.metric_sources import (
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.operations.notify import Notifier
 from voicectl.service.operations.tracing import open_tracing
+from voicectl.service.recording.reader import CallRecordsReader
 from voicectl.service.recording.recorder import Recorder
+from voicectl.service.scoring.open import ScoringTask, background_scoring
+from voicectl.service.scoring.quiet import Quiet
 from voicectl.service.webhooks.dispatcher import WebhookDispatcher
 from voicectl.service.webhooks.observer import WebhookObserver
 
@@ -58,12 +62,13 @@ class Surroundings:
     keeper: CheckpointKeeper | None
     webhooks: WebhookDispatcher | None
     recorder: Recorder | None
-    rollout: Rollout
+    door: Door
     metrics: Metrics
     notifier: Notifier
     on_ready: Callable[[str], None]
     run: Run
     governed: Governing = UNGOVERNED
+    records: CallRecordsReader | None = None
 
 
 async def answer_calls(profile: Profile, engine: Engine, vad: Path, around: Surroundings) -> None:
@@ -85,13 +90,17 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
         profile.server.max_sessions, max_waiting=overload.waiting_sessions, waiting_s=overload.waiting_s
     )
     tell_admission(metrics, admission)
+    quiet = Quiet(is_busy=lambda: admission.draining or len(admission) > 0)
+    services = replace(services, observers=(*services.observers, quiet))
+    scoring = ScoringTask(background_scoring(profile, around.records, engine.language_model, quiet), around.run)
+    scoring.tell(metrics)
     opener = CallOpener(
         profile,
         engine,
         vad,
         clock,
         admission=admission,
-        rollout=around.rollout,
+        rollout=around.door.rollout,
         services=services,
         keeper=around.keeper,
     )
@@ -100,12 +109,18 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
     secure = around.tls is not None
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
+    def drain() -> None:
+        notifier.stopping("letting calls end")
+        scoring.stop()
+
     async def load() -> None:
         await engine.wait_ready()
+        await around.door.settled()
         opener.open()
         url = await listening
         notifier.ready(f"{admission.max_sessions} calls at a time on {url}")
         around.on_ready(url)
+        scoring.begin()
         await watch.run()
 
     loading = around.run(load())
@@ -114,13 +129,14 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
             create_app(opener, profile, clock=clock, admission=admission, access=around.access, metrics=metrics.page),
             around.listener,
             on_started=lambda: listening.set_result(url_of(profile.server.host, around.listener, secure=secure)),
-            on_draining=lambda: notifier.stopping("letting calls end"),
+            on_draining=drain,
             drain_s=profile.timeouts.drain_s,
             tls=around.tls,
         )
     finally:
         # Before the engine is closed, whose clients would tell it that they are refused.
         loading.cancel()
+        await scoring.ended()
 
 
 async def _services(profile: Profile, stack: AsyncExitStack, around: Surroundings) -> CallServices:

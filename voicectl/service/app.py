@@ -16,11 +16,15 @@ from voicectl.service.access.tls import TlsFiles
 from voicectl.service.answering import Surroundings, answer_calls
 from voicectl.service.checkpoints.open import checkpoint_keeper
 from voicectl.service.governing.changes import audited
+from voicectl.service.governing.door import door_of
 from voicectl.service.governing.open import governing
 from voicectl.service.http.listener import bind
+from voicectl.service.operations.call_tallies import CallTallies
+from voicectl.service.operations.metric_sources import tell_audit
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.operations.notify import Notifier
-from voicectl.service.recording.open import EverythingLow, call_recorder
+from voicectl.service.recording.open import call_recorder
+from voicectl.service.recording.reader import reader_of
 from voicectl.service.webhooks.open import webhook_dispatcher
 from voicectl.weights.store import Store
 
@@ -42,14 +46,14 @@ def model_roots(profile: Profile, roles: Collection[str] | None = None) -> dict[
 
 async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], log_level: str = "info") -> None:
     """Run the appliance until SIGTERM or SIGINT; `on_ready` gets the base URL once it takes calls."""
-    # First what can be refused at once: keys, certificates, addresses of other systems, the port.
+    # First what can be refused at once: keys, certificates, addresses of other systems, the gate policy, the port.
     access = AccessControl.of(profile)
     tls = TlsFiles.of(profile.tls, profile.access.reload_s)
     governed = governing(profile)
     keeper = checkpoint_keeper(profile.checkpoints, governed.states)
     webhooks = webhook_dispatcher(profile.webhooks)
-    rollout = EverythingLow()
-    recorder = call_recorder(profile, redactor=governed.redactor, rollout=rollout)
+    door = door_of(profile, governed.audit)
+    recorder = call_recorder(profile, redactor=governed.redactor)
     metrics = Metrics(profile)
     notifier = Notifier(
         os.environ,
@@ -61,9 +65,18 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         stack.callback(notifier.close)
+        records = reader_of(profile.governance)
+        if records is not None:
+            stack.callback(records.close)
         run = await stack.enter_async_context(_background())
         if governed.audit is not None:
             await stack.enter_async_context(audited(governed.audit, profile))
+            tell_audit(metrics, governed.audit.health)
+        door.open(metrics, run)
+        if records is not None and door.live is not None:
+            tallies = CallTallies(records, door.live.policy)
+            tallies.tell(metrics)
+            run(tallies.run())
         roots = await asyncio.to_thread(model_roots, profile)
         engine = Engine(profile, roots, options=EngineOptions(log_level=log_level))
         stack.push_async_callback(engine.close)
@@ -72,8 +85,9 @@ async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], lo
         run(metrics.run())
         metrics.watch_engine(engine.health)
         around = Surroundings(
-            listener, access, tls, keeper, webhooks, recorder, rollout, metrics, notifier, on_ready, run, governed
-        )
+            listener, access, tls, keeper, webhooks, recorder, door, metrics, notifier, on_ready, run, governed,
+            records,
+        )  # fmt: skip
         await answer_calls(profile, engine, roots["vad"], around)
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from voicectl.core.checkpoint import ConversationState
 from voicectl.core.ports import LanguageModel, Purpose, Synthesizer, Transcriber
 from voicectl.core.profile import Profile
-from voicectl.core.records import Tier
+from voicectl.core.rollout import Admitted, Refused
 from voicectl.media.transports.realtime.connection import Conversation
 
 
@@ -66,8 +66,8 @@ class Gateway(Protocol):
         """Return whether calls can be served now."""
         ...
 
-    def tier_of(self, use_case: str) -> Tier | None:
-        """Return the risk tier in which a use case is served; None while it gets no traffic."""
+    def admit(self, use_case: str) -> Admitted | Refused:
+        """Return whether a call of this use case may be taken, and in which risk tier."""
         ...
 
     def resuming(self) -> bool:

@@ -32,7 +32,7 @@ class Access(Section):
         default=1.0,
         gt=0,
         le=2,
-        description="Seconds between looks at the files of keys and certificates.",
+        description="Seconds between looks at the files of keys, certificates and the gate.",
         examples=[1.0],
     )
     origins: tuple[str, ...] = Field(

@@ -45,10 +45,32 @@ class Governance(Section):
         examples=["/etc/voicectl/postgresql.password"],
     )
     use_case: str = Field(
-        default="general",
+        default="faq",
         pattern=USE_CASE_PATTERN,
-        description="Use case of calls whose client names none with `use_case` in the URL.",
+        description="Use case of calls whose client names none with `use_case` in the URL; the gate policy lists it.",
         examples=["order_status"],
+    )
+    enforce: bool = Field(
+        default=True,
+        description="Whether only use cases that the gate opened get traffic; false is for golden calls.",
+        examples=[True],
+    )
+    scoring: bool = Field(
+        default=True,
+        description="Whether recorded calls are scored by the language model while no call is in progress.",
+        examples=[True],
+    )
+    alerts_every_s: float = Field(
+        default=300.0,
+        ge=10,
+        description="How often the policy's alerts that demote are evaluated, seconds.",
+        examples=[300.0],
+    )
+    alerts_overdue_s: float = Field(
+        default=3600.0,
+        ge=60,
+        description="Without an evaluation for so long, what such an alert could demote gets no traffic, seconds.",
+        examples=[3600.0],
     )
     caller_attribute: str = Field(
         default="caller",

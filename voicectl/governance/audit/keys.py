@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from voicectl.core.errors import ConfigError
 from voicectl.core.paths import store_path
-from voicectl.governance.audit.segments import OWNER_ONLY, sync_folder
+from voicectl.governance.audit.segments import OWNER_ONLY, leave_to_owner, sync_folder
 
 PRIVATE_NAME: Final = "audit.key"
 PUBLIC_NAME: Final = "audit.pub"
@@ -111,6 +111,7 @@ def _read(path: Path) -> bytes:
 def _write_new(path: Path, content: bytes, mode: int) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with os.fdopen(fd, "wb") as file:
+        leave_to_owner(fd, path.parent)
         file.write(content)
         file.flush()
         os.fsync(fd)

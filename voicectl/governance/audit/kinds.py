@@ -121,6 +121,23 @@ class TierChanged(_Body, frozen=True, kw_only=True):
     reason: str
 
 
+class EnforcementChanged(_Body, frozen=True, kw_only=True):
+    """The service gives traffic to these use cases alone from now on. `problem` is why nothing is open."""
+
+    open: list[str]
+    state_digest: str
+    policy_digest: str | None = None
+    problem: str | None = None
+
+
+class TrafficRefused(_Body, frozen=True, kw_only=True):
+    """The service refused a call of a use case; told once for each reason until the enforcement changes."""
+
+    use_case: str
+    code: str
+    reason: str
+
+
 KINDS: Final[Mapping[str, type[_Body]]] = {
     "log_created": LogCreated,
     "log_repaired": LogRepaired,
@@ -133,6 +150,8 @@ KINDS: Final[Mapping[str, type[_Body]]] = {
     "gate_decided": GateDecided,
     "signoff_recorded": SignoffRecorded,
     "tier_changed": TierChanged,
+    "enforcement_changed": EnforcementChanged,
+    "traffic_refused": TrafficRefused,
 }
 
 

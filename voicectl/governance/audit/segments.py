@@ -40,10 +40,13 @@ def number_of(path: Path) -> int:
 
 
 @contextmanager
-def exclusive(folder: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+def exclusive(
+    folder: Path, wait_s: float = LOCK_WAIT_S, *, name: str = LOCK_FILE, what: str = "the audit log"
+) -> Iterator[None]:
     """Keep other writers out, of this process and of others. Raises LockedError, OSError."""
-    fd = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, OWNER_ONLY)
+    fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, OWNER_ONLY)
     try:
+        leave_to_owner(fd, folder)
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -51,11 +54,18 @@ def exclusive(folder: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:
-                    raise LockedError(f"{folder}: another writer holds the audit log") from error
+                    raise LockedError(f"{folder}: another writer holds {what}") from error
                 time.sleep(_POLL_S)
         yield
     finally:
         os.close(fd)
+
+
+def leave_to_owner(fd: int, folder: Path) -> None:
+    """Give a file to whom its folder belongs: root writes for a service that runs as somebody else."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
 def append_bytes(path: Path, content: bytes) -> int:
@@ -63,6 +73,8 @@ def append_bytes(path: Path, content: bytes) -> int:
     fresh = not path.exists()
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, OWNER_ONLY)
     try:
+        if fresh:
+            leave_to_owner(fd, path.parent)
         left = memoryview(content)
         while left:
             left = left[os.write(fd, left) :]
@@ -91,6 +103,7 @@ def write_whole(path: Path, content: bytes) -> None:
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, OWNER_ONLY)
     try:
         with os.fdopen(fd, "wb") as file:
+            leave_to_owner(fd, path.parent)
             file.write(content)
             file.flush()
             os.fsync(fd)

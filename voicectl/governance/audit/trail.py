@@ -3,6 +3,7 @@
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,12 +28,16 @@ CLOSE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class TrailHealth:
-    """Entries since the start: written, refused or lost. `last_error` is None while all is well."""
+    """Entries since the start: written, refused or lost. `last_error` is None while all is well.
+
+    `failed_at` is when the last one was refused or lost, Unix seconds; None if none was.
+    """
 
     num_written: int
     num_failed: int
     num_waiting: int
     last_error: str | None
+    failed_at: float | None = None
 
 
 class AuditThread:
@@ -46,6 +51,7 @@ class AuditThread:
         self._num_written = 0
         self._num_failed = 0
         self._last_error: str | None = None
+        self._failed_at: float | None = None
 
     @property
     def folder(self) -> Path:
@@ -73,7 +79,7 @@ class AuditThread:
 
     def health(self) -> TrailHealth:
         """Return how it goes."""
-        return TrailHealth(self._num_written, self._num_failed, self._queue.qsize(), self._last_error)
+        return TrailHealth(self._num_written, self._num_failed, self._queue.qsize(), self._last_error, self._failed_at)
 
     def _write_all(self) -> None:
         since = 0
@@ -105,6 +111,7 @@ class AuditThread:
 
     def _fail(self, error: str) -> None:
         self._num_failed += 1
+        self._failed_at = time.time()
         if self._last_error is None:
             log.error("audit_entry_failed", error=error)
         self._last_error = error

@@ -6,7 +6,7 @@ The thin shell around `verdict.decide`: reads files and the database, writes the
 import base64
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from voicectl.governance.gate.verdict import Decision, SignOffState, Verdict, de
 from voicectl.governance.policy.errors import SignOffMissing
 from voicectl.governance.policy.load import LoadedPolicy
 from voicectl.governance.rollout.believe import believed
-from voicectl.governance.rollout.state import Change, Enforcement, RolloutState, read_state, write_state
+from voicectl.governance.rollout.state import Change, Enforcement, RolloutState, changing, read_state, write_state
 from voicectl.governance.signoff.check import check_signoffs
 from voicectl.governance.signoff.envelope import SignOff, open_sealed, seal
 from voicectl.governance.signoff.reviewers import Reviewers, read_reviewers
@@ -57,7 +57,7 @@ class Desk:
 
     def enforcement(self) -> Enforcement:
         """Return what the service would enforce now."""
-        return Enforcement(self.policy.policy, self.state())
+        return Enforcement(self.policy.policy, self.state(), self.policy.sha256)
 
     def check(self, tier: Tier, use_cases: Sequence[str] = ()) -> Verdict:
         """Return the verdict on opening a tier to use cases, by default all of it; audited."""
@@ -112,11 +112,18 @@ class Desk:
             raise refused(verdict, self.policy.policy)
         found = read_dossier(self.folder / tier)
         assert found is not None
+        with changing(self.state_file):
+            self._open(tier, chosen, found, by)
+        files.discard(self.folder / tier)
+        return verdict
+
+    def _open(self, tier: Tier, use_cases: tuple[str, ...], found: Dossier, by: str) -> None:
+        """Write the promotion that was signed. Raises SignOffMissing when it was signed for another state."""
         state = self.state()
         change = Change(
             action="promote",
             tier=tier,
-            use_cases=chosen,
+            use_cases=use_cases,
             at=self.now(),
             by=by,
             reason="the gate's verdict",
@@ -129,8 +136,6 @@ class Desk:
         # Told before it is done: a log that cannot be written opens nothing.
         self.ledger.note_change(change, Enforcement(self.policy.policy, state))
         write_state(self.state_file, (*state.changes, change))
-        files.discard(self.folder / tier)
-        return verdict
 
     def demote(self, use_cases: Sequence[str], *, by: str, reason: str) -> RolloutState:
         """Take use cases out of traffic at once; needs no evidence. Raises UsageError for one that is not listed."""
@@ -143,6 +148,10 @@ class Desk:
                     f"{use_case}: {self.policy.path} lists no such use case", hint="see `voicectl gate status`"
                 )
             tiers.setdefault(tier, []).append(use_case)
+        with changing(self.state_file):
+            return self._close(tiers, by, reason)
+
+    def _close(self, tiers: Mapping[Tier, Sequence[str]], by: str, reason: str) -> RolloutState:
         state = read_state(self.state_file)
         if state.problem is not None:
             # Nothing is open as it is; a new file would open the lowest tier again.

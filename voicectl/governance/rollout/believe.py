@@ -27,6 +27,17 @@ def believed(state: RolloutState, policy: Policy, reviewers: Reviewers | None) -
     return state
 
 
+def continued(before: RolloutState, after: RolloutState) -> RolloutState:
+    """Return `after`, with a `problem` when it lost changes that `before` had: one of them may have been a demotion."""
+    if after.problem is None and after.changes[: before.serial] != before.changes:
+        return replace(
+            after,
+            problem=f"the file no longer begins with the {before.serial} changes that were enforced before: "
+            "restart the service to take it as it is",
+        )
+    return after
+
+
 def _problem(change: Change, policy: Policy, reviewers: Reviewers | None) -> str | None:
     if reviewers is None:
         return "there is no file of reviewers to check its signatures by"

@@ -23,7 +23,7 @@ def gate_folder() -> Path:
 def policy_file() -> Path | None:
     """Return this host's own policy; None where the packaged one holds."""
     own = config_path() / POLICY
-    return own if own.is_file() else None
+    return own if _is_there(own) else None
 
 
 def enforced_files() -> tuple[Path, ...]:
@@ -33,10 +33,22 @@ def enforced_files() -> tuple[Path, ...]:
 
 def load_enforcement() -> Enforcement:
     """Return what this host enforces. Raises PolicyInvalid; whatever else is wrong opens nothing instead."""
-    policy = load_policy(policy_file()).policy
+    loaded = load_policy(policy_file())
     path = config_path() / REVIEWERS
     try:
-        reviewers = read_reviewers(path) if path.is_file() else None
+        reviewers = read_reviewers(path) if _is_there(path) else None
     except SignOffMissing as error:
-        return Enforcement(policy, RolloutState(problem=error.message))
-    return Enforcement(policy, believed(read_state(gate_folder() / FILE_NAME), policy, reviewers))
+        return Enforcement(loaded.policy, RolloutState(problem=error.message), loaded.sha256)
+    state = believed(read_state(gate_folder() / FILE_NAME), loaded.policy, reviewers)
+    return Enforcement(loaded.policy, state, loaded.sha256)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is such a file; one that may not be looked at is there, and no default takes its place."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -5,8 +5,8 @@ promotions nobody signed: nothing is open, for it may have held a demotion. Refu
 """
 
 import hashlib
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,9 +15,12 @@ import msgspec
 
 from voicectl.core.errors import ConfigError
 from voicectl.core.records import Tier
+from voicectl.core.rollout import Admitted, Refused, tier_in
+from voicectl.governance.audit.segments import exclusive, write_whole
 from voicectl.governance.policy.schema import TIERS, Policy
 
 FILE_NAME: Final = "rollout.json"
+LOCK_FILE: Final = "rollout.lock"
 MAX_BYTES: Final = 4 * 1024 * 1024
 UseCase = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 
@@ -65,51 +68,43 @@ class RolloutState:
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """A call may be taken, in this tier."""
-
-    tier: Tier
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A call may not be taken. Its caller belongs to a person, who is told the reason."""
-
-    reason: str
-    route_to_human: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Enforcement:
-    """A Rollout: the policy and the state, as the service asks them for every call. Immutable; never waits."""
+    """A Rollout: the policy and the state, as the service asks them for every call. Immutable; never waits.
+
+    `policy_sha256` is of the policy's file; None where it is not known.
+    """
 
     policy: Policy
     state: RolloutState = field(default_factory=RolloutState)
+    policy_sha256: str | None = None
 
     def admit(self, use_case: str) -> Admitted | Refused:
         """Return whether a call of this use case may be taken."""
         tier = self.policy.tier_of(use_case)
         if tier is None:
-            return Refused(f"the gate policy does not list the use case {use_case!r}")
+            return Refused("use_case_unknown", f"the gate policy does not list the use case {use_case!r}")
         if self.state.problem is not None:
-            return Refused(f"the rollout state cannot be believed: {self.state.problem}")
-        change = self.state.last_change(use_case)
-        if change is None:
-            return Admitted(tier) if tier == TIERS[0] else Refused(f"tier {tier} was not opened for it")
-        if change.action == "demote":
-            return Refused(f"demoted: {change.reason}")
-        if change.tier != tier:
-            return Refused(f"promoted as tier {change.tier}; the policy now says {tier}")
-        return Admitted(tier)
+            return Refused("rollout_unproven", f"what was opened cannot be proven: {self.state.problem}")
+        return _after(self.state.last_change(use_case), tier)
 
     def tier_of(self, use_case: str) -> Tier | None:
         """Return the tier in which a use case is served; None while it gets no traffic."""
-        found = self.admit(use_case)
-        return found.tier if isinstance(found, Admitted) else None
+        return tier_in(self, use_case)
 
     def is_open(self, use_case: str) -> bool:
         """Tell whether a use case gets traffic."""
         return isinstance(self.admit(use_case), Admitted)
+
+
+def _after(change: Change | None, tier: Tier) -> Admitted | Refused:
+    """Return what the last change of a use case means in the tier that the policy has it in."""
+    if change is None and tier != TIERS[0]:
+        return Refused("use_case_not_promoted", f"tier {tier} was not opened for it")
+    if change is not None and change.action == "demote":
+        return Refused("use_case_demoted", f"demoted: {change.reason}")
+    if change is not None and change.tier != tier:
+        return Refused("use_case_not_promoted", f"promoted as tier {change.tier}; the policy now says {tier}")
+    return Admitted(tier)
 
 
 def open_use_cases(enforcement: Enforcement) -> Mapping[Tier, tuple[str, ...]]:
@@ -160,29 +155,29 @@ def read_state(path: Path) -> RolloutState:
         return RolloutState(problem=f"{path}: {error}")
 
 
+@contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Keep other writers of a state out between reading and replacing it: none may undo a demotion unseen.
+
+    Raises LockedError, and ConfigError for a folder that cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with exclusive(path.parent, name=LOCK_FILE, what="the rollout state"):
+            yield
+    except OSError as error:
+        raise ConfigError(
+            f"{path.parent}: cannot be written: {error.strerror}", hint=f"check its owner: ls -ld {path.parent}"
+        ) from error
+
+
 def write_state(path: Path, changes: tuple[Change, ...]) -> RolloutState:
     """Replace the file in one step, and return when it is on disk. Raises ConfigError."""
     content = state_bytes(changes)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = path.stat() if path.exists() else path.parent.stat()
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            if os.geteuid() == 0:
-                # Root decides for a gateway that runs as somebody else: the file stays with its reader.
-                os.fchown(descriptor, owner.st_uid, owner.st_gid)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, content)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise ConfigError(
             f"{path}: cannot be written: {error.strerror}", hint=f"check its owner: ls -l {path.parent}"
         ) from error

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .faults import Refused, TaskFailed
+from .faults import Refused, TaskFailed, UseCaseClosed
 from .golden import Observation
 from .layout import WRITABLE_BY_OTHERS
 from .running import run_program, user_id
@@ -22,6 +22,8 @@ from .settings import ServiceSettings
 from .sound import Sound, agent_side
 
 MAX_ANSWER_BYTES: Final = 1_000_000
+CLOSED_CODES: Final = ("use_case_demoted", "use_case_not_promoted")
+"""Refusals that somebody decided; that nothing is open because a file cannot be read is none of them."""
 _KEY_READABLE: Final = 0o077 & ~WRITABLE_BY_OTHERS
 _MIN_SAMPLES: Final = 2400
 MAX_REPLY_TOKENS: Final = 16
@@ -114,7 +116,8 @@ def _talk(line: Line, folder: Path, record: Path) -> Mapping[str, Any]:
         reason = document["error"]["message"]
     except (ValueError, KeyError, TypeError, IndexError):
         reason = done.error or f"its client ended with {done.code}"
-    raise TaskFailed(f"the golden call failed: {reason}")
+    kind = UseCaseClosed if any(f" {code}: " in reason for code in CLOSED_CODES) else TaskFailed
+    raise kind(f"the golden call failed: {reason}")
 
 
 def _transcribe(line: Line, side: Sound) -> str:

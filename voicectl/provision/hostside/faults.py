@@ -50,6 +50,10 @@ class TaskFailed(ReleaseError):
     exit_code = 6
 
 
+class UseCaseClosed(TaskFailed):
+    """The gateway works, and refuses the golden call because its gate has closed the use case of the call."""
+
+
 class RolledBack(ReleaseError):
     """A gate refused a release; what served before serves again, or goes on serving."""
 

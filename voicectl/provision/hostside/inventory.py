@@ -17,7 +17,7 @@ LEFT_OUT: Final = frozenset({"system"})
 """Folders of a release that belong to the host's configuration; they are watched as such."""
 _PYTHON: Final = re.compile(r"/usr/bin/python3(\.\d+)?")
 _SHARED: Final = re.compile(
-    r"/var/lib/voicectl/(checkpoints|webhooks|records|audit|redaction"
+    r"/var/lib/voicectl/(checkpoints|webhooks|records|audit|redaction|gate"
     r"|blobs/sha256/(?P<head>[0-9a-f]{2})/(?P=head)[0-9a-f]{62})"
 )
 """Where a release may lead to: weights by their digest, and what calls leave behind."""

@@ -41,9 +41,9 @@ class FileWatch:
         self._changed()
         return True
 
-    async def run(self, after: Callable[[], None] = lambda: None) -> None:
-        """Look until cancelled; `after` is called on the event loop behind every change."""
+    async def run(self, after: Callable[[], None] = lambda: None, *, look: Callable[[], bool] | None = None) -> None:
+        """Look until cancelled, with `look` in place of our own; `after` is called on the event loop behind changes."""
         while True:
             await asyncio.sleep(self._every_s)
-            if await asyncio.to_thread(self.look):
+            if await asyncio.to_thread(look or self.look):
                 after()

@@ -6,9 +6,9 @@ from weakref import WeakSet
 
 from voicectl.core.checkpoint import ConversationState
 from voicectl.core.clock import Clock
-from voicectl.core.ports import LanguageModel, Purpose, Rollout, Synthesizer, Transcriber
+from voicectl.core.ports import LanguageModel, Purpose, Synthesizer, Transcriber
 from voicectl.core.profile import Profile
-from voicectl.core.records import Tier
+from voicectl.core.rollout import Admitted, Refused, Rollout
 from voicectl.engine.engine import Engine
 from voicectl.media.endpointing import Endpointer
 from voicectl.media.listening import Listener
@@ -71,9 +71,9 @@ class CallOpener:
         """Text to speech."""
         return self._engine.synthesizer
 
-    def tier_of(self, use_case: str) -> Tier | None:
-        """Return the risk tier in which a use case is served; None while it gets no traffic."""
-        return self._rollout.tier_of(use_case)
+    def admit(self, use_case: str) -> Admitted | Refused:
+        """Return whether a call of this use case may be taken, and in which risk tier."""
+        return self._rollout.admit(use_case)
 
     def open(self) -> None:
         """Let new calls in: the models are loaded."""

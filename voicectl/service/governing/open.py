@@ -62,6 +62,12 @@ def audit_thread(settings: Audit) -> AuditThread | None:
     """Return the writer of the audit log, not yet open; None when the settings want none."""
     if not settings.enabled:
         return None
+    folder, key = audit_place(settings)
+    return AuditThread(AuditLog(folder), key)
+
+
+def audit_place(settings: Audit) -> tuple[Path, Path]:
+    """Return the folder of the audit log and the file of its private key."""
     folder = Path(settings.folder).expanduser() if settings.folder is not None else audit_folder()
     key = Path(settings.key_file).expanduser() if settings.key_file is not None else folder / PRIVATE_NAME
-    return AuditThread(AuditLog(folder), key)
+    return folder, key

@@ -17,6 +17,7 @@ from voicectl.core.errors import RequestRejected
 from voicectl.core.events import CallerAction, CallerLeft, CallEvent
 from voicectl.core.ports import Purpose
 from voicectl.core.profile import Profile
+from voicectl.core.rollout import Refused
 from voicectl.media.transports.realtime.connection import (
     INTERNAL_ERROR,
     TRY_AGAIN_LATER,
@@ -101,10 +102,11 @@ class RealtimeEndpoint:
         """Hold a place and a call for a client, as long as it is connected. Raises Problem."""
         principal: Principal = websocket.scope["state"][PRINCIPAL]
         attributes = attributes_of(websocket.query_params.multi_items())
-        purpose = self._purpose(websocket.query_params.get(USE_CASE_PARAMETER))
+        use_case = use_case_of(websocket.query_params.get(USE_CASE_PARAMETER), self._default_use_case)
         wanted = websocket.query_params.get(SESSION_PARAMETER)
         if not (self._gateway.ready() if wanted is None else self._gateway.resuming()):
             raise unavailable("the engine is not ready: see /readyz", RETRY_S)
+        purpose = self._purpose(use_case)
         seat = await self._seat(wanted, principal.owner)
         try:
             state = None if wanted is None else await self._saved(seat)
@@ -145,13 +147,14 @@ class RealtimeEndpoint:
             raise _unknown_session(seat.session_id)
         return state
 
-    def _purpose(self, named: str | None) -> Purpose:
+    def _purpose(self, use_case: str) -> Purpose:
         """Return what a call is for. Raises Problem for a use case that may not be served."""
-        use_case = use_case_of(named, self._default_use_case)
-        tier = self._gateway.tier_of(use_case)
-        if tier is None:
-            raise forbidden("use_case_not_promoted", f"the use case {use_case} gets no traffic yet")
-        return Purpose(use_case, tier)
+        found = self._gateway.admit(use_case)
+        if isinstance(found, Refused):
+            # Which file cannot be believed, and why, is for the host's own log.
+            reason = "what was opened cannot be proven" if found.code == "rollout_unproven" else found.reason
+            raise forbidden(found.code, f"the use case {use_case} gets no traffic: {reason}", param=USE_CASE_PARAMETER)
+        return Purpose(use_case, found.tier)
 
     def _call(
         self, seat: Seat, attributes: Mapping[str, str], state: ConversationState | None, purpose: Purpose

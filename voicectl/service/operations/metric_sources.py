@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final, get_args
 
 from voicectl.core.measures import Measures
+from voicectl.governance.audit.trail import TrailHealth
 from voicectl.service.checkpoints.keeper import CheckpointHealth
 from voicectl.service.load.admission import Admission, Door
 from voicectl.service.operations.metrics import Metrics
@@ -105,6 +106,21 @@ def tell_traces(metrics: Metrics, counts: Callable[[], TraceCounts]) -> None:
         "voicectl_trace_spans",
         "Spans by what became of them.",
         lambda: {"exported": counts().num_exported, "lost": counts().num_lost},
+        ("outcome",),
+    )
+
+
+def tell_audit(metrics: Metrics, health: Callable[[], TrailHealth]) -> None:
+    """Tell how well the audit log is written."""
+    metrics.watch_gauge("voicectl_audit_ok", "Whether the last entry was written.", lambda: not health().last_error)
+    metrics.watch_gauge("voicectl_audit_waiting", "Entries that wait to be written.", lambda: health().num_waiting)
+    metrics.watch_gauge(
+        "voicectl_audit_failed_at_seconds", "When an entry was last refused or lost.", lambda: health().failed_at
+    )
+    metrics.watch_counter(
+        "voicectl_audit_entries",
+        "Entries by what became of them.",
+        lambda: {"written": health().num_written, "failed": health().num_failed},
         ("outcome",),
     )
 

@@ -5,9 +5,8 @@ from typing import Final
 
 from voicectl.core.lockfile import read_lock
 from voicectl.core.paths import store_path
-from voicectl.core.ports import Purpose, Redactor, Rollout
+from voicectl.core.ports import Purpose, Redactor
 from voicectl.core.profile import Profile
-from voicectl.core.records import Tier
 from voicectl.governance.store.location import location_of
 from voicectl.governance.store.store import open_store
 from voicectl.service.recording.digests import PolicyInForce, config_digest, model_digest
@@ -20,15 +19,7 @@ from voicectl.service.recording.writer import Writer
 DEFAULT_SPILL: Final = "records/spill"
 
 
-class EverythingLow:
-    """A Rollout where nothing was promoted yet: every use case is served in the lowest tier."""
-
-    def tier_of(self, _use_case: str) -> Tier | None:
-        """Return "low"."""
-        return "low"
-
-
-def call_recorder(profile: Profile, *, redactor: Redactor | None, rollout: Rollout) -> Recorder | None:
+def call_recorder(profile: Profile, *, redactor: Redactor | None) -> Recorder | None:
     """Return the recorder, not yet open; None when the profile wants none.
 
     Without a redactor no words are recorded. Raises ConfigError for a key that cannot be read.
@@ -38,7 +29,7 @@ def call_recorder(profile: Profile, *, redactor: Redactor | None, rollout: Rollo
         return None
     scribe = Scribe(
         Surroundings(
-            purpose=Purpose(settings.use_case, rollout.tier_of(settings.use_case) or "low"),
+            purpose=Purpose(settings.use_case, "low"),
             agent_name=profile.name,
             config_digest=config_digest(profile),
             model_digest=model_digest(profile, read_lock()),

@@ -41,6 +41,7 @@ class ScoringHealth:
     num_failed: int = 0
     num_interrupted: int = 0
     num_database_errors: int = 0
+    num_broken: int = 0
 
 
 class BackgroundScoring:
@@ -69,9 +70,11 @@ class BackgroundScoring:
         while True:
             try:
                 num_done = await self._round()
-            except ConfigError as error:
-                self.health.num_database_errors += 1
-                log.warning("scoring_paused", error=str(error), rest_s=self._pace.rest_s)
+            except Exception as error:  # the edge of the task: calls go on without it
+                self.health.num_database_errors += isinstance(error, ConfigError)
+                self.health.num_broken += not isinstance(error, ConfigError)
+                trace = None if isinstance(error, ConfigError) else error
+                log.warning("scoring_paused", error=str(error), rest_s=self._pace.rest_s, exc_info=trace)
                 await self._sleep(self._pace.rest_s)
                 continue
             if not num_done:
@@ -171,6 +174,12 @@ def tell_scoring(metrics: Metrics, health: ScoringHealth) -> None:
             "interrupted": health.num_interrupted,
         },
         ("outcome",),
+    )
+    metrics.watch_counter(
+        "voicectl_scoring_pauses",
+        "Pauses of scoring by cause: the database, or a fault of our own.",
+        lambda: {"database": health.num_database_errors, "fault": health.num_broken},
+        ("cause",),
     )
 
 

@@ -1,21 +1,18 @@
 """Score calls from the command line, with an engine of its own that holds the language model alone."""
 
-import hashlib
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 from voicectl.core.errors import UsageError
-from voicectl.core.lockfile import read_lock
 from voicectl.core.profile import Profile
 from voicectl.engine.engine import Engine, EngineOptions
 from voicectl.governance.score.rubric import Rubric
 from voicectl.governance.score.shelf import Backlog, Records, Which, backlog, calls_to_score, num_calls_to_score
-from voicectl.governance.score.verdict import judge_digest
 from voicectl.service.app import model_roots
-from voicectl.service.scoring.judge import JudgeLimits, LocalJudge
+from voicectl.service.scoring.identity import digest_of, judge_limits
+from voicectl.service.scoring.judge import LocalJudge
 from voicectl.service.scoring.scorer import Scorer, Scoring
 
 PAGE: Final = 256
@@ -38,23 +35,6 @@ class ScoringRun:
     judge_digest: str
     rubric_version: str
     stopped: str | None = None
-
-
-def model_digest(profile: Profile) -> str:
-    """Return what names the bytes of the profile's language model, and how they are run."""
-    pins = sorted((file.path, file.sha256) for file in read_lock().model(profile.models.llm).files)
-    parts = [pins, profile.llm.requantise, profile.llm.kv_type]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def judge_limits(profile: Profile) -> JudgeLimits:
-    """Return how much the profile's language model may read as a judge."""
-    return JudgeLimits(context_tokens=profile.llm.context_tokens)
-
-
-def digest_of(profile: Profile, rubric: Rubric) -> str:
-    """Return the digest of the judge that a profile and a rubric make."""
-    return judge_digest(model_digest(profile), rubric)
 
 
 def num_to_score(records: Records, profile: Profile, rubric: Rubric, *, which: Which, now: float) -> int:

@@ -72,3 +72,4 @@ def test_what_was_noted_is_written_and_signed_when_the_thread_ends(tmp_path: Pat
     checkpoint = read_checkpoint(audit.folder / "checkpoint.json", public_key(tmp_path / "audit.pub"))
     assert verify(audit.folder, checkpoint).proven == 2
     assert (audit.health().num_written, audit.health().num_failed) == (2, 1)
+    assert audit.health().failed_at is not None

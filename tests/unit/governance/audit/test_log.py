@@ -12,6 +12,7 @@ from voicectl.governance.audit.entry import parse_line
 from voicectl.governance.audit.kinds import KINDS, AuditEntryRefused
 from voicectl.governance.audit.log import AuditChainBroken, AuditLog
 from voicectl.governance.audit.segments import segments
+from voicectl.governance.audit.trail import sign_checkpoint
 from voicectl.governance.audit.verify import entries, verify
 
 BODY = {"call_id": "sess_x", "counts": {"card": 1}}
@@ -23,6 +24,19 @@ def test_the_first_entry_creates_the_log_and_files_are_private(tmp_path: Path) -
     assert log.append("redaction_applied", BODY).sequence == 1
     assert [entry.kind for entry in entries(log.folder)] == ["log_created", "redaction_applied"]
     assert {path.stat().st_mode & 0o777 for path in log.folder.iterdir()} == {0o600}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
+def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    os.chown(folder, 12_345, 12_345)
+    log = AuditLog(folder)
+    log.append("redaction_applied", BODY)
+    sign_checkpoint(log, folder / "audit.key")
+    owners = {path.name: path.stat().st_uid for path in folder.iterdir()}
+    assert set(owners.values()) == {12_345}
+    assert {"audit.lock", "audit-000001.jsonl", "checkpoint.json", "audit.key", "audit.pub"} == owners.keys()
 
 
 def test_the_chain_goes_on_across_files(audit: AuditLog) -> None:

@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.reviewers import BINDINGS, NOW, panel, statement
+from voicectl.core.errors import LockedError
+from voicectl.core.rollout import Admitted, Refused
+from voicectl.governance.audit.segments import exclusive
 from voicectl.governance.policy.load import load_policy
-from voicectl.governance.rollout.believe import believed
+from voicectl.governance.rollout.believe import believed, continued
 from voicectl.governance.rollout.state import (
-    Admitted,
+    LOCK_FILE,
     Change,
     Enforcement,
-    Refused,
     RolloutState,
+    changing,
     parse_state,
     read_state,
     write_state,
@@ -38,7 +41,7 @@ def test_without_a_file_only_the_lowest_tier_is_open(tmp_path: Path) -> None:
 
 def test_an_unlisted_use_case_is_refused_and_goes_to_a_person() -> None:
     refused = Enforcement(POLICY).admit("chitchat")
-    assert isinstance(refused, Refused) and refused.route_to_human and "chitchat" in refused.reason
+    assert isinstance(refused, Refused) and refused.code == "use_case_unknown" and "chitchat" in refused.reason
 
 
 def test_a_promotion_opens_and_a_demotion_closes(tmp_path: Path) -> None:
@@ -49,6 +52,19 @@ def test_a_promotion_opens_and_a_demotion_closes(tmp_path: Path) -> None:
     write_state(path, (*state.changes, change("demote", "account_changes", previous=state.digest)))
     assert isinstance(Enforcement(POLICY, read_state(path)).admit("account_changes"), Refused)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_writers_of_a_state_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "gate/rollout.json"
+    with (
+        changing(path),
+        pytest.raises(LockedError, match="rollout state"),
+        exclusive(path.parent, 0.0, name=LOCK_FILE, what="the rollout state"),
+    ):
+        pass
+    with changing(path):
+        write_state(path, (change("demote", "faq", tier="low"),))
+    assert read_state(path).serial == 1
 
 
 def test_a_use_case_that_the_policy_moved_up_is_closed() -> None:
@@ -96,3 +112,14 @@ def test_a_promotion_that_was_not_signed_opens_nothing(signers: tuple[str, ...],
 def test_without_reviewers_no_promotion_is_believed() -> None:
     assert believed(RolloutState((change("promote", "account_changes"),)), POLICY, None).problem is not None
     assert believed(RolloutState((change("demote", "faq", tier="low"),)), POLICY, None).problem is None
+
+
+def test_a_state_that_lost_changes_since_it_was_enforced_opens_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "rollout.json"
+    first = write_state(path, (change("demote", "faq", tier="low"),))
+    second = write_state(path, (*first.changes, change("demote", "order_status", tier="low", previous=first.digest)))
+    assert continued(first, second) == second
+    assert continued(second, second) == second
+    for lost in (first, RolloutState()):
+        found = Enforcement(POLICY, continued(second, lost))
+        assert not any(found.is_open(name) for name in POLICY.tiers["low"].use_cases)

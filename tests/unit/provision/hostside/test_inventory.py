@@ -76,6 +76,7 @@ def test_without_digests_only_names_sizes_and_modes_count(folder: Path) -> None:
         ("venv/bin/python3.11", "/usr/bin/python3.11"),
         ("data/model.bin", f"/var/lib/voicectl/blobs/sha256/0f/{BLOB}"),
         ("data/checkpoints", "/var/lib/voicectl/checkpoints"),
+        ("data/gate", "/var/lib/voicectl/gate"),
         ("venv/bin/python", "python3"),
         ("data/lib", "../venv/lib"),
     ],

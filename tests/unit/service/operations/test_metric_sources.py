@@ -4,10 +4,12 @@ import re
 
 from tests.fakes.conversation import scripted_profile
 from voicectl.core.measures import Measures
+from voicectl.governance.audit.trail import TrailHealth
 from voicectl.service.checkpoints.keeper import CheckpointHealth
 from voicectl.service.load.admission import Admission
 from voicectl.service.operations.metric_sources import (
     tell_admission,
+    tell_audit,
     tell_checkpoints,
     tell_measures,
     tell_recording,
@@ -26,6 +28,21 @@ def told(metrics: Metrics) -> set[str]:
     """Return the lines of the page, numbers without their `.0`."""
     page = metrics.render()[0].decode()
     return {re.sub(r"\.0$", "", line) for line in page.splitlines() if not line.startswith("#")}
+
+
+def test_the_audit_log_tells_what_was_written_and_when_something_was_not() -> None:
+    metrics = Metrics(scripted_profile())
+    health = [TrailHealth(7, 0, 2, None)]
+    tell_audit(metrics, lambda: health[0])
+    assert {
+        "voicectl_audit_ok 1",
+        "voicectl_audit_waiting 2",
+        'voicectl_audit_entries_total{outcome="written"} 7',
+        'voicectl_audit_entries_total{outcome="failed"} 0',
+    } <= told(metrics)
+    assert not any(line.startswith("voicectl_audit_failed_at_seconds") for line in told(metrics))
+    health[0] = TrailHealth(7, 1, 0, "the disk is full", 1000.0)
+    assert {"voicectl_audit_ok 0", "voicectl_audit_failed_at_seconds 1000"} <= told(metrics)
 
 
 async def test_admission_tells_its_places_and_its_door() -> None:

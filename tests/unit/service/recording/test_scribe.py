@@ -43,7 +43,7 @@ def test_a_secret_that_stands_for_a_consents_id_is_masked_and_the_consent_still_
 
 def test_a_call_without_a_purpose_has_the_gateways() -> None:
     (opening,) = written(scribe(), [Noted(identity(purpose=None), Began(), 0.0)])
-    assert opening.body["use_case"] == "general"
+    assert opening.body["use_case"] == "faq"
 
 
 def test_a_call_taken_up_by_another_gateway_leaps_over_what_that_one_cannot_know() -> None:

@@ -1,0 +1,48 @@
+"""The gate's desk of this host: its files, its audit log and the database of a profile."""
+
+from pathlib import Path
+
+from voicectl.core.paths import config_path
+from voicectl.core.profile import Profile
+from voicectl.governance.audit.log import AuditLog
+from voicectl.governance.gate.desk import Desk
+from voicectl.governance.gate.ledger import Ledger
+from voicectl.governance.policy.load import load_policy
+from voicectl.governance.rollout.load import EVIDENCE, REVIEWERS, gate_folder, policy_file
+from voicectl.governance.store.location import location_of
+from voicectl.governance.store.store import open_store
+from voicectl.service.governing.open import audit_place
+
+DATABASE_S = 60.0
+"""Wait for a lock of the database and for each statement; nobody is on the phone."""
+
+
+def desk_of(
+    profile: Profile, *, policy: Path | None = None, reviewers: Path | None = None, evidence: Path | None = None
+) -> Desk:
+    """Return the desk, with files in the place of the host's own where they are given. Raises PolicyInvalid."""
+    location = location_of(profile.governance)
+    folder, key = audit_place(profile.audit)
+    own = config_path() / EVIDENCE
+    return Desk(
+        policy=load_policy(policy or policy_file()),
+        folder=gate_folder(),
+        ledger=Ledger(AuditLog(folder), key),
+        open_store=lambda: open_store(location, timeout_s=DATABASE_S, create=False),
+        reviewers_file=reviewers or config_path() / REVIEWERS,
+        evidence_file=evidence or (own if own.is_file() else None),
+    )
+
+
+def demote_due(desk: Desk) -> dict[str, str]:
+    """Take use cases out of traffic that the policy's alerts demote now; return them with the reasons.
+
+    What is closed already stays as it is. Raises ConfigError and the errors of the gate.
+    """
+    demoted: dict[str, str] = {}
+    for tier in desk.policy.policy.tiers:
+        for use_case, reason in desk.demotions_due(tier).items():
+            if desk.enforcement().is_open(use_case):
+                desk.demote([use_case], by="alert", reason=reason)
+                demoted[use_case] = reason
+    return demoted
