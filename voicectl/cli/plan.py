@@ -168,13 +168,14 @@ def calibrate_command(
     from voicectl.capacity.calibration import write_calibration
     from voicectl.cli.plan_view import render_calibration
     from voicectl.core.log import configure
-    from voicectl.service.calibrating import BUSY_CORES, calibrate, calibration_path
+    from voicectl.service.calibrating import BUSY_CORES, calibrate, calibration_path, live_settings
 
     configure(json=False, level="error")
     output = Output(json=json)
     chosen = chosen_profile(profile, settings)
     path = out or calibration_path(chosen.name)
-    found = asyncio.run(calibrate(chosen, _gateway(profile, settings), on_step=lambda step: output.note(f"{step} …")))
+    start = _gateway(profile, [*(settings or []), *live_settings(chosen)])
+    found = asyncio.run(calibrate(chosen, start, on_step=lambda step: output.note(f"{step} …")))
     write_calibration(found, path)
     document = {**asdict(found), "speeds": found.speeds.document(), "path": str(path)}
     output.result(document, lambda console: render_calibration(console, found, path))
@@ -190,7 +191,7 @@ def validate_command(
     settings: SetOption = None,
     calibration: CalibrationOption = None,
     length: Annotated[
-        str, typer.Option("--seconds", metavar="TIME", help="How long each of three loads lasts.")
+        str, typer.Option("--seconds", metavar="TIME", help="How long each of three or four loads lasts.")
     ] = "60s",
     json: JsonOption = False,
 ) -> None:
@@ -225,7 +226,8 @@ async def _validate(
 
     async def hold(num_calls: int, seconds: float) -> Held:
         async with start() as url:
-            return await held_by(Target(url, private=True), workload, num_calls, seconds)
+            target = Target(url, private=True)
+            return await held_by(target, workload, num_calls, seconds, cycle_s=host.conversation.cycle_s())
 
     return await validate(host, slo, hold, seconds=length_s)
 
