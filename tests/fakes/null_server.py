@@ -98,6 +98,7 @@ class NullServer:
     pid: int
     turns: list[TrueTurn] = field(default_factory=list)
     stops_s: list[float] = field(default_factory=list)
+    stalled_s: list[float] = field(default_factory=list)
     num_calls: int = 0
     cores: float = 0.0
 
@@ -123,6 +124,7 @@ async def null_server(script: Script | None = None) -> AsyncIterator[NullServer]
         told = json.loads(await process.stdout.readline())
         server.turns = [TrueTurn(*turn) for turn in told["turns"]]
         server.stops_s = told["stops_s"]
+        server.stalled_s = told["stalled_s"]
         server.num_calls = told["calls"]
         server.cores = told["cores"]
         await process.wait()
@@ -148,6 +150,7 @@ class House:
     script: Script
     answers: list[tuple["Call", int, float, float, float]] = field(default_factory=list)
     stops_s: list[float] = field(default_factory=list)
+    stalled_s: list[float] = field(default_factory=list)
     calls: int = 0
 
     def turns(self) -> list[tuple[int, int, float, float, float]]:
@@ -163,9 +166,15 @@ class House:
         if self.calls == 0:
             loop = asyncio.get_running_loop()
             for at_s, for_s in self.script.stalls:
-                loop.call_later(at_s, time.sleep, for_s)
+                loop.call_later(at_s, self.stand_still, for_s)
         self.calls += 1
         return self.calls - 1
+
+    def stand_still(self, for_s: float) -> None:
+        """Stop the whole process, and note for how long it really stood."""
+        began_at = time.monotonic()
+        time.sleep(for_s)
+        self.stalled_s.append(time.monotonic() - began_at)
 
 
 class Call(asyncio.Protocol):
@@ -393,6 +402,7 @@ async def serve(script: Script) -> None:
     told = {
         "turns": house.turns(),
         "stops_s": house.stops_s,
+        "stalled_s": house.stalled_s,
         "calls": house.calls,
         "cores": (used.user + used.system) / (time.monotonic() - began_at),
     }

@@ -14,6 +14,8 @@ from voicectl.bench.workload.ready import WANTED, ReadyTurn, Sound
 
 HEAD_S: Final = 2.0
 """So much of a reply from its first sound on tells when it began; measuring all of it would delay other calls."""
+STILL_SOUNDING_S: Final = 0.5
+"""A reply that nobody ended, and that was heard so shortly before the caller stopped waiting, was going on."""
 
 _NOTHING: Final = np.zeros(0, dtype=np.float32)
 
@@ -85,6 +87,7 @@ def sample_of(spoken: SpokenTurn, view: TurnView, origin_at: float = 0.0) -> Tur
         )
     )
     end = _end(spoken, view, report, replies)
+    stopped_s, sounding_s = _barge_in(spoken, view)
     intended_at = spoken.intended_at if spoken.wanted else None
     return TurnSample(
         turn=spoken.number,
@@ -95,7 +98,8 @@ def sample_of(spoken: SpokenTurn, view: TurnView, origin_at: float = 0.0) -> Tur
         v2v_s=_seconds(report.v2v_ms) if spoken.wanted else None,
         censored_s=_censored_s(end, intended_at, view.over_at),
         eou_to_first_audio_s=_seconds(report.eou_to_first_audio_ms),
-        barge_in_stop_s=_barge_in_stop_s(spoken, view),
+        barge_in_stop_s=stopped_s,
+        barge_in_censored_s=sounding_s,
         stages_s={stage: _seconds(value) for stage, value in report.stages_ms.items()},
         reference=spoken.turn.reference,
         reply=report.reply or None,
@@ -191,10 +195,15 @@ def _censored_s(end: TurnEnd, intended_at: float | None, over_at: float) -> floa
     return max(0.0, over_at - intended_at)
 
 
-def _barge_in_stop_s(spoken: SpokenTurn, view: TurnView) -> float | None:
+def _barge_in(spoken: SpokenTurn, view: TurnView) -> tuple[float | None, float | None]:
+    """Return how long the reply sounded on that the turn spoke over, or how long at least if it never stopped."""
     if spoken.turn.kind != "barge-in" or view.interrupted is None or spoken.onset_at is None:
-        return None
-    return stop_s(view.interrupted, spoken.onset_at, view.speech_started)
+        return None, None
+    stopped_s = stop_s(view.interrupted, spoken.onset_at, view.speech_started)
+    waited_s = view.over_at - spoken.onset_at
+    if view.interrupted.status is None and stopped_s is not None and stopped_s > waited_s - STILL_SOUNDING_S:
+        return None, max(0.0, waited_s)
+    return stopped_s, None
 
 
 def _seconds(milliseconds: float | None) -> float | None:
