@@ -8,7 +8,7 @@ WHEELS := $(CACHE)/wheels
 MODELS ?= faster-whisper-base
 QUESTION ?= What is the capital of France?
 
-.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-faults soak fuzz lock clean
+.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-faults check-intervals check-decisions check-null-server validate-plan soak fuzz lock clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,18 @@ bench-refusal: $(VENV)/.dev models  ## Measure how soon a call too many is refus
 bench-faults: $(VENV)/.dev models  ## Kill each worker 20 times under 8 calls, then the gateway; about 15 minutes
 	$(BIN)/python scripts/fault_workers.py --calls 8 --times 20
 	$(BIN)/python scripts/fault_workers.py --gateway
+
+check-intervals: $(VENV)/.dev  ## How often the intervals of percentiles hold the truth; about an hour on two cores
+	$(BIN)/python scripts/check_intervals.py
+
+check-decisions: $(VENV)/.dev  ## How often compare, saturated and steady are wrong; about half an hour on two cores
+	$(BIN)/python scripts/check_decisions.py
+
+check-null-server: $(VENV)/.dev  ## Hold the load generator against a server whose delays are known; two idle minutes
+	$(BIN)/python scripts/check_null_server.py
+
+validate-plan: $(VENV)/.dev models  ## Hold plan's predictions against real calls; half an idle hour (OUT=folder, SPEECH=folder)
+	$(BIN)/python scripts/validate_plan.py run --out $(or $(OUT),plan-validation) $(if $(SPEECH),--speech $(SPEECH))
 
 soak: $(VENV)/.dev models  ## 500 sessions in one gateway: memory, files, tasks, sequences; about 10 minutes
 	$(BIN)/python scripts/soak.py --sessions 500
