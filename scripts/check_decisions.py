@@ -173,7 +173,12 @@ def cases() -> list[Case]:
     for erlangs in (2.0, 5.0, 10.0, 30.0, 100.0):
         decide = partial(saturated, erlangs, np.inf)
         found.append(Case("steady load saturated", f"{erlangs:g} erlangs", decide, FALSE_INVALID_BAR, True))
-    for erlangs, lines, bar in ((9.0, 10, None), (11.0, 10, None), (13.0, 10, DETECTION_BAR), (15.0, 10, DETECTION_BAR)):
+    for erlangs, lines, bar in (
+        (9.0, 10, None),
+        (11.0, 10, None),
+        (13.0, 10, DETECTION_BAR),
+        (15.0, 10, DETECTION_BAR),
+    ):
         decide = partial(saturated, erlangs, lines)
         found.append(Case("overload saturated", f"{erlangs:g} erlangs on {lines} lines", decide, bar, False))
     return found

@@ -2,63 +2,25 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 from junitparser import JUnitXml
 
+from tests.fakes.bench_commands import SHORT, bench, names_in, started, write_tones
 from tests.fakes.bench_records import record
-from tests.fakes.null_server import RATE, Script, null_server
+from tests.fakes.null_server import Script, null_server
 from voicectl.bench.report.files import read_record, write_record
 
 pytestmark = pytest.mark.integration
-
-SHORT = ("--concurrency", "2", "--duration", "3s", "--answer-timeout", "2s", "--warm-up", "0s")
-
-
-async def started(
-    *arguments: str, folder: Path, environment: dict[str, str] | None = None
-) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "voicectl", "bench", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "80", **(environment or {})},
-        # Programs that a shell starts in the background are deaf to Ctrl-C, and so would be their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-async def bench(*arguments: str, folder: Path, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
-    process = await started(*arguments, folder=folder, environment=environment)
-    out, err = await asyncio.wait_for(process.communicate(), 100)
-    return process.returncode or 0, out.decode(), err.decode()
 
 
 @pytest.fixture
 def workload(tmp_path: Path) -> str:
     """Return a workload of two short tones a call, which needs no voice."""
-    tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(RATE // 4) / RATE)
-    soundfile.write(tmp_path / "tone.wav", tone, RATE)
-    path = tmp_path / "tones.yaml"
-    path.write_text(
-        "name: tones\n"
-        "opening_ms: 200\npause_ms: 100\npause_spread_ms: 0\n"
-        "conversations:\n  - name: two\n    turns: [{audio: tone.wav}, {audio: tone.wav}]\n"
-    )
-    return str(path)
+    return write_tones(tmp_path)
 
 
 @pytest.fixture

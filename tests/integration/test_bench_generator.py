@@ -239,7 +239,11 @@ EXPECTED: dict[str, tuple[str, str | None, Sequence[str]]] = {
     "session-error": ("refused", "session-refused: no such session", ()),
     "reset": ("lost", "reset: the connection ended without a close frame", ["call-lost"]),
     "close": ("lost", "closed: the server ended the call (close code 1011, 'out of order')", ["call-lost"]),
-    "beta": ("lost", "beta-protocol: the server speaks the Realtime protocol of before GA", ["call-lost"]),
+    "beta": (
+        "lost",
+        "beta-protocol: the server speaks the Realtime protocol of before GA (response.audio.delta); call",
+        ["call-lost"],
+    ),
     "malformed": ("lost", "malformed-event: response.output_audio.delta for response 'never-began'", ["call-lost"]),
     "not-json": ("lost", "malformed-event: the server sent '{not json', which is no JSON", ["call-lost"]),
     "no-type": ("lost", "malformed-event: the server sent an event without a type", ["call-lost"]),

@@ -1,6 +1,7 @@
 """Say whether a run may be believed, and why not. Knows the load and how it was generated, not latencies."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -51,7 +52,7 @@ def reasons_against(record: RunRecord, load: Throughput, *, num_measured: int, s
     unfinished, lag = ends.count("unfinished"), lag_p99(record)
     found: list[str] = []
     if not ends.count("completed"):
-        found.append(f"no call was completed: {_counted(ends)}")
+        found.append(f"no call was completed: {_counted(ends)}{_commonest(record.calls)}")
     if unfinished:
         found.append(f"{unfinished} of {len(ends)} calls were unfinished when the run ended")
     if not num_measured:
@@ -131,6 +132,12 @@ def _is_saturated(record: RunRecord) -> bool:
     deviation = 0.5 * math.sqrt(_TWO_STRETCHES)
     roots = math.sqrt(after + 3 / 8) - math.sqrt(before + 3 / 8)
     return after - before >= _LEAST_GROWTH and roots > 3 * deviation and after - before > _BACKLOG * float(came)
+
+
+def _commonest(calls: Sequence[CallSample]) -> str:
+    """Return the words that most calls ended with; nothing where none has any."""
+    words = Counter(call.failure for call in calls if call.failure)
+    return f"; most often {words.most_common(1)[0][0]}" if words else ""
 
 
 def _counted(ends: Sequence[str]) -> str:
