@@ -23,6 +23,11 @@ def workload(tmp_path: Path) -> str:
     return write_tones(tmp_path)
 
 
+def write_workload(path: str, turns: str) -> None:
+    Path(path).with_name("noise.wav").write_bytes(b"RIFF of no kind")
+    Path(path).write_text(f"name: bad\nconversations:\n  - name: one\n    turns: {turns}\n")
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
@@ -200,6 +205,28 @@ async def test_what_cannot_be_is_refused_before_anything_starts(
     assert told in found[2]
     assert "Traceback" not in found[2]
     assert names_in(out) == []
+
+
+@pytest.mark.parametrize(
+    ("turns", "told"),
+    [
+        ("[{audio: gone.wav}]", "gone.wav"),
+        ("[{audio: noise.wav}]", "noise.wav"),
+        ("[{audo: tone.wav}]", "did you mean audio?"),
+        ("[]", "turns"),
+        ("[{audio: tone.wav, say: hello}]", "turns.0"),
+    ],
+)
+async def test_workload_that_cannot_be_spoken_is_exit_3_before_anything_starts(
+    turns: str, told: str, workload: str, out: Path
+) -> None:
+    write_workload(workload, turns)
+    async with null_server() as server:
+        status, stdout, stderr = await bench("run", "--server", server.url, "-w", workload, *SHORT, folder=out)
+    assert (status, stdout, names_in(out)) == (3, "", [])
+    assert told in stderr
+    assert "Traceback" not in stderr
+    assert server.num_calls == 0
 
 
 async def test_comparison_of_a_run_with_a_slower_one_is_exit_99(out: Path) -> None:

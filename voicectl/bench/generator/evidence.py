@@ -8,8 +8,17 @@ import numpy as np
 
 from voicectl.bench.call_record import RATE_HZ
 from voicectl.bench.run_record import TurnEnd, TurnSample
-from voicectl.bench.turns import Piece, Reply, Spoken, TurnEvidence, TurnReport, audible_at, report_turn
-from voicectl.bench.waveform import AUDIBLE, Span, audible_span
+from voicectl.bench.turns import (
+    Piece,
+    Reply,
+    Spoken,
+    TurnEvidence,
+    TurnReport,
+    audible_at,
+    last_audible_at,
+    report_turn,
+)
+from voicectl.bench.waveform import AUDIBLE, Span
 from voicectl.bench.workload.ready import WANTED, ReadyTurn, Sound
 
 HEAD_S: Final = 2.0
@@ -131,21 +140,6 @@ def stop_s(reply: Reply, onset_at: float, speech_started: Iterable[float] = ()) 
     delivered = reply.pieces[-1].arrived_at < onset_at and reply.status == "completed"
     dropped_at = min((at for at in speech_started if at >= onset_at), default=None) if delivered else None
     return (silent_at if dropped_at is None else min(silent_at, dropped_at)) - onset_at
-
-
-def last_audible_at(pieces: Sequence[Piece], rate: int) -> float | None:
-    """Return when the last audible sample of these pieces is played; None if they are silent."""
-    if not pieces:
-        return None
-    span = audible_span(np.concatenate([piece.samples for piece in pieces]), rate)
-    if span is None:
-        return None
-    index = round(span.last_s * rate)
-    for piece in pieces:
-        if index < piece.samples.size:
-            return piece.play_at + index / rate
-        index -= piece.samples.size
-    return None
 
 
 def head_of(reply: Reply) -> Reply:
