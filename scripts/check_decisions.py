@@ -205,11 +205,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=400, help="synthetic runs, or pairs of them, a row")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", default="", help="rows whose question holds this")
+    parser.add_argument("--only", default="", help="rows whose question and kind hold this")
     given = parser.parse_args()
     say = sys.stdout.write
     say("| told | of | runs | share | bar |\n|---|---|---|---|---|\n")
-    asked = [(index, case) for index, case in enumerate(cases()) if given.only in case.question]
+    asked = [(index, case) for index, case in enumerate(cases()) if given.only in f"{case.question}, {case.name}"]
     failed = 0
     with ProcessPoolExecutor(given.processes) as pool:
         for (_, case), (told, num) in zip(

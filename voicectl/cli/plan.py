@@ -142,7 +142,7 @@ def calibrate_command(
     out: on.CalibrationOutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure this host with the profile's models, in under a minute, while nothing else runs on it."""
+    """Measure this host with the profile's models, in about a minute, while nothing else runs on it."""
     from voicectl.capacity.calibration import write_calibration
     from voicectl.cli.plan_view import render_calibration
     from voicectl.core.log import configure
