@@ -13,7 +13,7 @@ from voicectl.bench.summary import RunSummary, WarmUp
 
 SHARES: Final = (0.5, 0.9, 0.95, 0.99)
 PRIMARY: Final = "v2v"
-LONGEST_WARM_UP: Final = 1 / 3
+LONGEST_WARM_UP: Final = 1 / 4
 
 
 def summarize(
@@ -79,7 +79,7 @@ def warm_up_of(turns: list[observed.Placed], given: float | None) -> WarmUp:
 
 
 def _steady_after(primary: Samples | None, dropped_s: float) -> bool:
-    """Return whether what is left is steady and, where more than a third was dropped, the whole: a rise that goes on
+    """Return whether what is left is steady and, where more than a quarter was dropped, the whole: a rise that goes on
     looks like a long warm-up."""
     if primary is None:
         return True
