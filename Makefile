@@ -10,7 +10,7 @@ QUESTION ?= What is the capital of France?
 # The tests start hundreds of processes: without bytecode each would compile voicectl anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-records bench-redaction bench-faults check-gate measure-judge soak fuzz lock clean
+.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-records bench-redaction bench-faults check-gate check-intervals check-decisions check-null-server measure-judge validate-plan soak fuzz lock clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,18 @@ check-gate: $(VENV)/.dev  ## Prove the gate's numbers: chance, changed bytes, a 
 
 measure-judge: $(VENV)/.dev models  ## Compare the judge of profile cpu with the labelled calls (PROFILE=name)
 	$(BIN)/python scripts/measure_judge.py $(PROFILE)
+
+check-intervals: $(VENV)/.dev  ## How often the intervals of percentiles hold the truth; about an hour on two cores
+	$(BIN)/python scripts/check_intervals.py
+
+check-decisions: $(VENV)/.dev  ## How often compare, saturated and steady are wrong; about half an hour on two cores
+	$(BIN)/python scripts/check_decisions.py
+
+check-null-server: $(VENV)/.dev  ## Hold the load generator against a server whose delays are known; two idle minutes
+	$(BIN)/python scripts/check_null_server.py
+
+validate-plan: $(VENV)/.dev models  ## Hold plan's predictions against real calls; half an idle hour (OUT=folder, SPEECH=folder)
+	$(BIN)/python scripts/validate_plan.py run --out $(or $(OUT),plan-validation) $(if $(SPEECH),--speech $(SPEECH))
 
 soak: $(VENV)/.dev models  ## 500 sessions in one gateway: memory, files, tasks, sequences; about 10 minutes
 	$(BIN)/python scripts/soak.py --sessions 500

@@ -1,44 +1,56 @@
 """Hold `plan`'s predictions against real calls: workloads and thread settings it was not calibrated with.
 
-    python scripts/validate_plan.py shapes --out DIR            what each workload asks of the engine; times nothing
-    python scripts/validate_plan.py hold NAME... --levels 6 12 --out DIR [--level-s 16]
-    python scripts/validate_plan.py compare NAME... --calibration F --shapes DIR --out DIR
+    python scripts/validate_plan.py run --out DIR [NAME...]     calibrate, hold every configuration, report
+    python scripts/validate_plan.py report --out DIR [NAME...]  predict anew beside what was held; times nothing
 
-`hold` holds each workload at rising loads (calls join, the first ones stay) and keeps v2v from the waveforms;
-nothing else may run on the machine meanwhile. `compare` prints what was predicted beside what was measured; loads
-should lie on both sides of the highest one that keeps the promise.
+A configuration is held at 0.75, 1 and 1.25 of its predicted highest load, and once more where that does not lie on
+both sides of the limit. Nothing else may run on the machine meanwhile; five configurations take some 30 minutes.
+Everything is kept in DIR as soon as it is known, and what is there is not done again.
 """
 
 import argparse
 import asyncio
 import json
 import sys
-import time
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from speech_clips import SPEECH, Clip, clips_of, machine
+from speech_clips import SPEECH, clips_of, machine
 
-from voicectl.bench.load import LoadShape, TurnOutcome, Utterance, run_calls
+from voicectl.bench.generator.target import Target
+from voicectl.bench.usage import Others
 from voicectl.bench.waveform import audible_span
-from voicectl.capacity.calibration import read_calibration
+from voicectl.capacity.calibration import Calibration, read_calibration, write_calibration
 from voicectl.capacity.conversation import Conversation
-from voicectl.capacity.prediction import Host, Slo, knee
+from voicectl.capacity.prediction import Host, Slo
 from voicectl.capacity.tuning import thread_settings, tuning_of
 from voicectl.cli.private_gateway import private_gateway
-from voicectl.core.audio import MODEL_RATE_HZ
+from voicectl.core.audio import MODEL_RATE_HZ, Samples
 from voicectl.core.config import load_profile
+from voicectl.core.errors import VoicectlError
 from voicectl.core.log import configure
 from voicectl.media.resample import resample
-from voicectl.service.calibrating import profile_utterances
-from voicectl.service.validating import crossing
+from voicectl.service.calibrating import BUSY_CORES, calibrate, live_settings, profile_utterances
+from voicectl.service.validating import (
+    CALLERS_CORES,
+    MOST_CALLS,
+    Held,
+    Validation,
+    compared,
+    held_by,
+    validate,
+    workload_of,
+)
 
 PROMPT = "You are a helpful phone agent for an online shop. Answer in one short sentence."
-CALLERS_CORES = 0.06
-"""What the callers of this script take of the same cores (0.04 to 0.08, `docs/performance.md`)."""
 SLO = Slo(95, 1.2)
-SETTLE_S = 3.0
+NUM_CLIPS = 12
+KNEE_BAR = 0.2
+INTERVAL_BAR = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,13 @@ class Workload:
     settings: tuple[str, ...] = ()
     like: str | None = None
 
+    def overrides(self) -> list[str]:
+        """Return the profile settings that it is held with."""
+        # Admission must not decide what is measured: loads above the highest one are held, too.
+        sessions = f"server.max_sessions={MOST_CALLS}"
+        reply = f"llm.max_reply_tokens={self.reply_tokens}"
+        return [f"llm.system_prompt={PROMPT}", reply, sessions, *self.settings]
+
 
 WORKLOADS = {
     "usual": Workload(2.0, 5.0, 25, 2.5),
@@ -62,174 +81,181 @@ WORKLOADS = {
 }
 
 
-def settings_of(workload: Workload) -> list[str]:
-    """Return the profile settings of a workload."""
-    return [
-        f"llm.system_prompt={PROMPT}",
-        f"llm.max_reply_tokens={workload.reply_tokens}",
-        "server.max_sessions=64",
-        *workload.settings,
-    ]
-
-
-def clips_for(workload: Workload, folder: Path) -> list[Clip]:
-    """Return clips of read speech and commands of that length, whose speech ends where they end."""
-    chosen = []
+def voices_of(workload: Workload, folder: Path) -> list[Samples]:
+    """Return clips of read speech and commands of that length at 16 kHz, whose sound ends where their speech ends."""
+    voices = []
     for clip in clips_of(folder):
         if clip.category not in {"en_read", "en_command"} or not workload.low_s <= clip.duration_s <= workload.high_s:
             continue
         samples, rate = clip.read()
         span = audible_span(samples, rate)
         if clip.speech_end_s is not None and span is not None and abs(span.last_s - clip.speech_end_s) <= 0.3:
-            chosen.append(clip)
-    return chosen[:12]
+            voices.append(resample(samples, rate, MODEL_RATE_HZ))
+    if not voices:
+        raise SystemExit(f"error: no clip of {workload.low_s:g}-{workload.high_s:g} s in {folder}\nhint:  --speech")
+    return voices[:NUM_CLIPS]
 
 
-async def shape(name: str, folder: Path) -> Conversation:
-    """Return what a workload asks of the engine."""
-    workload = WORKLOADS[name]
-    profile = load_profile("cpu", overrides=[*settings_of(workload), "timeouts.worker_start_s=600"])
-    voices = []
-    for clip in clips_for(workload, folder):
-        samples, rate = clip.read()
-        voices.append(resample(samples, rate, MODEL_RATE_HZ))
-    conversation = await profile_utterances(profile, voices, name, workload.think_s)
-    return replace(conversation, think_spread_s=workload.think_s / 2)
+@asynccontextmanager
+async def gateway_with(overrides: list[str]) -> AsyncIterator[str]:
+    """Start a gateway of profile cpu and give its URL."""
+    async with private_gateway("cpu", overrides) as gateway:
+        yield await gateway.url()
 
 
-def host_of(name: str, calibration_file: Path, shapes: Path) -> Host:
+def keep(path: Path, document: object) -> None:
+    """Write a document, whole or not at all."""
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(json.dumps(document, indent=1))
+    unfinished.replace(path)
+
+
+async def calibration_in(folder: Path) -> Calibration:
+    """Return the calibration of the folder, made now where there is none."""
+    path = folder / "calibration.json"
+    if not path.exists():
+        profile = load_profile("cpu")
+        found = await calibrate(profile, lambda: gateway_with(live_settings(profile)), on_step=told)
+        write_calibration(found, path)
+    return read_calibration(path)
+
+
+async def shape_in(folder: Path, name: str, speech: Path) -> Conversation:
+    """Return what a workload asks of the engine, found out now where the folder does not tell."""
+    kind = WORKLOADS[name].like or name
+    path = folder / f"shape-{kind}.json"
+    if not path.exists():
+        told(f"{kind}: profiling")
+        workload = WORKLOADS[kind]
+        voices = voices_of(workload, speech)
+        found = await profile_utterances(
+            load_profile("cpu", overrides=workload.overrides()), voices, kind, workload.think_s
+        )
+        keep(path, replace(found, think_spread_s=workload.think_s / 2).document())
+    return Conversation.read(json.loads(path.read_text()))
+
+
+def host_of(workload: Workload, calibration: Calibration, conversation: Conversation) -> Host:
     """Return the host as the plan sees it under a workload."""
-    calibration = read_calibration(calibration_file)
-    workload = WORKLOADS[name]
-    profile = load_profile("cpu", overrides=settings_of(workload))
-    conversation = Conversation.read(json.loads((shapes / f"{workload.like or name}.json").read_text()))
+    profile = load_profile("cpu", overrides=workload.overrides())
     speeds = calibration.speeds.with_threads(calibration.threads, thread_settings(profile))
     return Host(speeds, conversation, tuning_of(profile), others_cores=CALLERS_CORES)
 
 
-async def hold(name: str, levels: list[int], level_s: float, folder: Path) -> list[tuple[float, TurnOutcome]]:
-    """Hold the levels one after the other; return the turns with the seconds since the first call."""
-    workload = WORKLOADS[name]
-    utterances = []
-    for clip in clips_for(workload, folder):
-        samples, rate = clip.read()
-        utterances.append(Utterance.of(clip.path.name, samples, rate))
-    stopping = asyncio.Event()
-    turns: list[TurnOutcome] = []
+async def hold(name: str, host: Host, options: argparse.Namespace) -> dict[str, Any]:
+    """Hold the loads of a configuration and return what they gave, raw."""
+    script = WORKLOADS[name]
+    workload = workload_of(voices_of(script, options.speech), host.conversation)
+    held: dict[int, Held] = {}
 
-    async def group(num_calls: int, begins_s: float) -> None:
-        await asyncio.sleep(begins_s)
-        spread_s = min(level_s / 3, 6.0)
-        load = LoadShape(num_calls, 99, spread_s / num_calls, workload.think_s, workload.think_s / 2, unanswered_s=15.0)
-        await run_calls(url, load, utterances, turns.append, stopping)
+    async def one(num_calls: int, seconds: float) -> Held:
+        async with gateway_with(script.overrides()) as url:
+            target, cycle_s = Target(url, private=True), host.conversation.cycle_s()
+            held[num_calls] = await held_by(target, workload, num_calls, seconds, cycle_s=cycle_s)
+        return held[num_calls]
 
-    overrides = (*settings_of(workload), "llm.hot_sessions=32")
-    async with private_gateway("cpu", overrides) as gateway:
-        url = await gateway.url()
-        await asyncio.sleep(1.0)
-        began_at = time.monotonic()
-        async with asyncio.TaskGroup() as tasks:
-            added = 0
-            for index, level in enumerate(levels):
-                tasks.create_task(group(level - added, index * level_s))
-                added = level
-            await asyncio.sleep(level_s * len(levels))
-            stopping.set()
-    return [(turn.began_at - began_at, turn) for turn in turns]
+    others = Others()
+    await validate(
+        host, options.slo, one, seconds=options.level_s, on_level=lambda calls: told(f"{name}: {calls} calls")
+    )
+    levels = [{"calls": calls, **asdict(level)} for calls, level in sorted(held.items())]
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"made_at": made_at, "machine": machine(), "others_cores": others.cores(), "levels": levels}
 
 
-async def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Hold the levels and return what was measured."""
-    turns = await hold(name, options.levels, options.level_s, options.speech)
-    rows = []
-    for index, level in enumerate(options.levels):
-        # Turns of the first seconds of a level were begun under the one before.
-        begins_s, ends_s = index * options.level_s + SETTLE_S, (index + 1) * options.level_s
-        mine = [turn for at_s, turn in turns if begins_s <= at_s < ends_s]
-        v2v = [turn.report.v2v_ms / 1000 for turn in mine if turn.report.v2v_ms is not None]
-        missed = sum(turn.verdict != "answered" for turn in mine)
-        rows.append({"calls": level, "not_answered": missed, "v2v_s": v2v})
-    return {"workload": name, "machine": machine(), "levels": rows}
-
-
-def compare(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Return predicted beside measured."""
-    document = json.loads((options.out / f"held-{name}.json").read_text())
-    host = host_of(name, options.calibration, options.shapes)
-    found = knee(host, options.slo, most=64)
-    rows = []
-    for row in document["levels"]:
-        v2v = row["v2v_s"]
-        if not v2v:
-            continue
-        predicted = host.predict(row["calls"], measured_turns=len(v2v))
-        rows.append(
-            {
-                **row,
-                "n": len(v2v),
-                "p50_s": float(np.percentile(v2v, 50)),
-                "p95_s": float(np.percentile(v2v, 95)),
-                "predicted_p50_s": predicted.p50.value,
-                "predicted_p95_s": predicted.p95.value,
-                "predicted_p95_low_s": predicted.p95.low,
-                "predicted_p95_high_s": predicted.p95.high,
-            }
-        )
-    measured = crossing([row["calls"] for row in rows], [row["p95_s"] for row in rows], options.slo.limit_s)
-    interval = [found.low, found.high]
-    return {
-        **document,
-        "slo": str(options.slo),
-        "predicted_knee": found.calls,
-        "predicted_knee_interval": interval,
-        "measured_knee": measured,
-        "levels": rows,
+def report(name: str, host: Host, slo: Slo, document: dict[str, Any]) -> Validation:
+    """Print a configuration's predicted beside its measured figures, and return them."""
+    held = {
+        row["calls"]: Held(tuple(row["v2v_s"]), row["unanswered"], row["callers_cores"]) for row in document["levels"]
     }
+    found = compared(host, slo, held)
+    say(f"{name} ({document['made_at']}, {document['machine']}, others took {document['others_cores']:.2f} cores)")
+    for level in found.levels:
+        predicted = level.predicted
+        say(
+            f"  {level.calls:3} calls  n={level.num_turns:3}  unanswered={level.unanswered}  "
+            f"P95 predicted {predicted.value:.2f} [{predicted.low:.2f}-{predicted.high:.2f}]  "
+            f"measured {level.measured_s:.2f}  {'inside' if level.inside else 'OUTSIDE'}  "
+            f"callers took {held[level.calls].callers_cores:.2f} cores"
+        )
+    measured = "not reached" if found.measured_calls is None else f"{found.measured_calls:.1f}"
+    error = "" if found.error is None else f" ({found.error:+.0%})"
+    say(
+        f"  highest load with {slo}: predicted {found.predicted_calls} "
+        f"[{found.predicted_low}-{found.predicted_high}], measured {measured}{error}"
+    )
+    return found
+
+
+def verdict(calibration: Calibration, found: list[Validation], others: list[float]) -> None:
+    """Print what all configurations show together."""
+    levels = [level for one in found for level in one.levels]
+    near = sum(one.error is not None and abs(one.error) <= KNEE_BAR for one in found)
+    inside = sum(level.inside for level in levels)
+    share = inside / max(1, len(levels))
+    load = calibration.machine.load
+    say(f"calibration took {calibration.took_s:.0f} s (bar 60 s) beside {load:.2f} cores of other work")
+    say(f"configurations held: {len(found)} of {len(WORKLOADS)}")
+    say(f"highest load within {KNEE_BAR:.0%}: {near} of {len(found)} configurations (bar: all)")
+    say(f"P95 inside its interval: {inside} of {len(levels)} loads, {share:.0%} (bar {INTERVAL_BAR:.0%})")
+    if max([load, *others]) > BUSY_CORES:
+        say(f"INVALID: other work took up to {max([load, *others]):.2f} cores; repeat it on an idle machine")
+
+
+def say(line: str) -> None:
+    """Print a line of the result."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def told(step: str) -> None:
+    """Tell what is being done."""
+    sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {step} …\n")
+
+
+async def campaign(options: argparse.Namespace) -> None:
+    """Do what is missing, and report."""
+    folder: Path = options.out
+    calibration = await calibration_in(folder)
+    found, others = [], []
+    for name in options.names or WORKLOADS:
+        path = folder / f"held-{name}.json"
+        if options.what == "report" and not path.exists():
+            told(f"{name} was not held")
+            continue
+        try:
+            host = host_of(WORKLOADS[name], calibration, await shape_in(folder, name, options.speech))
+            if not path.exists():
+                keep(path, await hold(name, host, options))
+            document = json.loads(path.read_text())
+            found.append(report(name, host, options.slo, document))
+            others.append(document["others_cores"])
+        except VoicectlError as error:
+            # The other configurations are worth the idle machine all the same.
+            told(f"{name} FAILED: {error.message}")
+    verdict(calibration, found, others)
 
 
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["shapes", "hold", "compare"])
+    parser.add_argument("what", choices=["run", "report"])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(WORKLOADS))
-    parser.add_argument("--calibration", type=Path)
-    parser.add_argument("--shapes", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--speech", type=Path, default=SPEECH)
-    parser.add_argument("--level-s", type=float, default=16.0)
-    parser.add_argument("--levels", type=int, nargs="+", default=[6, 12])
+    parser.add_argument("--level-s", type=float, default=70.0, help="how long each load lasts (70)")
     parser.add_argument("--slo", type=Slo.parse, default=SLO)
     options = parser.parse_args()
+    if unknown := sorted(set(options.names) - WORKLOADS.keys()):
+        parser.error(f"no configuration is called {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
     configure(json=False, level="error")
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.what == "shapes":
-        for name, workload in WORKLOADS.items():
-            if workload.like is None:
-                document = asyncio.run(shape(name, options.speech)).document()
-                (options.out / f"{name}.json").write_text(json.dumps(document, indent=1))
-                sys.stderr.write(f"{name}: {len(document['turns'])} turns\n")
-        return
-    for name in options.names:
-        if options.what == "hold":
-            document = asyncio.run(measure(name, options))
-            (options.out / f"held-{name}.json").write_text(json.dumps(document, indent=1))
-            sys.stderr.write(f"{name}: {[len(row['v2v_s']) for row in document['levels']]} turns\n")
-            continue
-        document = compare(name, options)
-        (options.out / f"compared-{name}.json").write_text(json.dumps(document, indent=1))
-        for row in document["levels"]:
-            inside = row["predicted_p95_low_s"] <= row["p95_s"] <= row["predicted_p95_high_s"]
-            sys.stdout.write(
-                f"{name:14} {row['calls']:3} calls n={row['n']:3} missed={row['not_answered']} "
-                f"P50 {row['p50_s']:.2f} ({row['predicted_p50_s']:.2f}) P95 {row['p95_s']:.2f} "
-                f"({row['predicted_p95_s']:.2f} [{row['predicted_p95_low_s']:.2f}-{row['predicted_p95_high_s']:.2f}]) "
-                f"{'inside' if inside else 'OUTSIDE'}\n"
-            )
-        sys.stdout.write(
-            f"{name:14} knee at {document['slo']}: predicted {document['predicted_knee']} "
-            f"{document['predicted_knee_interval']}, measured {document['measured_knee']}\n"
-        )
-        sys.stdout.flush()
+    if options.what == "report" and not (options.out / "calibration.json").exists():
+        raise SystemExit(f"error: {options.out}: holds no campaign\nhint:  `run` one")
+    try:
+        asyncio.run(campaign(options))
+    except VoicectlError as error:
+        raise SystemExit(f"error: {error.message}" + (f"\nhint:  {error.hint}" if error.hint else "")) from error
 
 
 if __name__ == "__main__":

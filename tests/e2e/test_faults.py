@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import start_appliance
-from tests.e2e.test_load import utterances
+from tests.e2e.recordings import utterances
 from voicectl.bench.faults import Kill, impacts
 from voicectl.bench.load import LoadShape, lost, refused, run_calls
 from voicectl.bench.usage import busiest, family

@@ -12,6 +12,7 @@ import base64
 import json
 import os
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -47,7 +48,8 @@ class Script:
     `stalls` are (seconds from the first connection, seconds): the whole process stands still. `fault` strikes
     in every `every`-th call, from turn `from_turn` on; a call may also name its fault as the model of its URL.
     A reply of `reply_s` comes at the pace of speech or, with `burst`, at once. `barge_in_s` is from the first
-    loud frame of an interruption to the end of the reply.
+    loud frame of an interruption to the end of the reply. `tls` are the files of a certificate and its key; with
+    `beta` the server speaks, and wants to be spoken to, as before GA.
     """
 
     delay: tuple[Any, ...] = ("constant", 0.3)
@@ -64,6 +66,9 @@ class Script:
     timings: bool = True
     heard: str = "some words"
     api_key: str | None = None
+    tls: tuple[str, str] | None = None
+    path: str = "/v1/realtime"
+    beta: bool = False
 
     def delay_s(self, call: int, turn: int) -> float:
         """Draw the delay of one turn."""
@@ -98,6 +103,7 @@ class NullServer:
     pid: int
     turns: list[TrueTurn] = field(default_factory=list)
     stops_s: list[float] = field(default_factory=list)
+    stalled_s: list[float] = field(default_factory=list)
     num_calls: int = 0
     cores: float = 0.0
 
@@ -115,7 +121,7 @@ async def null_server(script: Script | None = None) -> AsyncIterator[NullServer]
     assert process.stdout is not None
     process.stdin.write(json.dumps(asdict(script or Script())).encode() + b"\n")
     port = json.loads(await process.stdout.readline())["port"]
-    server = NullServer(f"ws://127.0.0.1:{port}", process.pid)
+    server = NullServer(f"{'wss' if script and script.tls else 'ws'}://127.0.0.1:{port}", process.pid)
     try:
         yield server
     finally:
@@ -123,6 +129,7 @@ async def null_server(script: Script | None = None) -> AsyncIterator[NullServer]
         told = json.loads(await process.stdout.readline())
         server.turns = [TrueTurn(*turn) for turn in told["turns"]]
         server.stops_s = told["stops_s"]
+        server.stalled_s = told["stalled_s"]
         server.num_calls = told["calls"]
         server.cores = told["cores"]
         await process.wait()
@@ -148,6 +155,7 @@ class House:
     script: Script
     answers: list[tuple["Call", int, float, float, float]] = field(default_factory=list)
     stops_s: list[float] = field(default_factory=list)
+    stalled_s: list[float] = field(default_factory=list)
     calls: int = 0
 
     def turns(self) -> list[tuple[int, int, float, float, float]]:
@@ -163,9 +171,15 @@ class House:
         if self.calls == 0:
             loop = asyncio.get_running_loop()
             for at_s, for_s in self.script.stalls:
-                loop.call_later(at_s, time.sleep, for_s)
+                loop.call_later(at_s, self.stand_still, for_s)
         self.calls += 1
         return self.calls - 1
+
+    def stand_still(self, for_s: float) -> None:
+        """Stop the whole process, and note for how long it really stood."""
+        began_at = time.monotonic()
+        time.sleep(for_s)
+        self.stalled_s.append(time.monotonic() - began_at)
 
 
 class Call(asyncio.Protocol):
@@ -220,6 +234,7 @@ class Call(asyncio.Protocol):
 
     def answer_handshake(self, request: Request) -> None:
         asked_for = parse_qs(urlsplit(request.path).query).get("model", [""])[0]
+        is_beta = "OpenAI-Beta" in request.headers
         self.named = asked_for if asked_for in FAULTS else self.script.fault
         wanted = self.script.api_key
         if self.fault("reset-on-connect"):
@@ -232,6 +247,8 @@ class Call(asyncio.Protocol):
             return
         if self.fault("http-503"):
             self.protocol.send_response(self.protocol.reject(503, "full\n"))
+        elif urlsplit(request.path).path != self.script.path or is_beta != self.script.beta:
+            self.protocol.send_response(self.protocol.reject(404, "not here\n"))
         elif wanted is not None and request.headers.get("Authorization") != f"Bearer {wanted}":
             self.protocol.send_response(self.protocol.reject(401, "no key\n"))
         else:
@@ -249,6 +266,8 @@ class Call(asyncio.Protocol):
                 self.hear(base64.b64decode(event["audio"]), at)
             case "session.update" if self.fault("session-error"):
                 self.send("error", error={"type": "invalid_request_error", "message": "no such session"})
+            case "session.update" if ("modalities" in event["session"]) != self.script.beta:
+                self.send("error", error={"type": "invalid_request_error", "message": "of another protocol"})
             case "session.update" if not self.fault("no-session"):
                 self.send("session.updated", session=event["session"])
 
@@ -343,7 +362,8 @@ class Call(asyncio.Protocol):
 
     def say(self, delta: str) -> None:
         kind = "response.output_audio.delta"
-        self.send(BETA[kind] if self.fault("beta") else kind, response_id=self.response, delta=delta)
+        kind = BETA[kind] if self.script.beta or self.fault("beta") else kind
+        self.send(kind, response_id=self.response, delta=delta)
 
     def finish(self, status: str) -> None:
         done: dict[str, Any] = {"id": self.response, "status": status, "output": [], "metadata": None}
@@ -384,7 +404,11 @@ class Call(asyncio.Protocol):
 async def serve(script: Script) -> None:
     house = House(script)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Call(house), "127.0.0.1", 0, backlog=1024)
+    context = None
+    if script.tls is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*script.tls)
+    server = await loop.create_server(lambda: Call(house), "127.0.0.1", 0, backlog=1024, ssl=context)
     sys.stdout.write(json.dumps({"port": server.sockets[0].getsockname()[1]}) + "\n")
     sys.stdout.flush()
     began_at = time.monotonic()
@@ -393,6 +417,7 @@ async def serve(script: Script) -> None:
     told = {
         "turns": house.turns(),
         "stops_s": house.stops_s,
+        "stalled_s": house.stalled_s,
         "calls": house.calls,
         "cores": (used.user + used.system) / (time.monotonic() - began_at),
     }

@@ -2,53 +2,24 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import numpy as np
 import pytest
-import soundfile
 from junitparser import JUnitXml
 
+from tests.fakes.bench_commands import SHORT, bench, names_in, started, write_tones
 from tests.fakes.bench_records import record
-from tests.fakes.null_server import RATE, Script, null_server
+from tests.fakes.null_server import Script, null_server
 from voicectl.bench.report.files import read_record, write_record
 
 pytestmark = pytest.mark.integration
 
 Ended = tuple[int, str, str]
 """An exit status, and what was written to stdout and stderr."""
-SHORT = ("--concurrency", "2", "--duration", "3s", "--answer-timeout", "2s", "--warm-up", "0s")
-
-
-async def started(
-    *arguments: str, folder: Path, environment: dict[str, str] | None = None
-) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "voicectl", "bench", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "80", **(environment or {})},
-        # Programs that a shell starts in the background are deaf to Ctrl-C, and so would be their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-async def bench(*arguments: str, folder: Path, environment: dict[str, str] | None = None) -> Ended:
-    process = await started(*arguments, folder=folder, environment=environment)
-    out, err = await asyncio.wait_for(process.communicate(), 100)
-    return process.returncode or 0, out.decode(), err.decode()
 
 
 @pytest.fixture
@@ -68,15 +39,12 @@ def bench_here(
 @pytest.fixture
 def workload(tmp_path: Path) -> str:
     """Return a workload of two short tones a call, which needs no voice."""
-    tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(RATE // 4) / RATE)
-    soundfile.write(tmp_path / "tone.wav", tone, RATE)
-    path = tmp_path / "tones.yaml"
-    path.write_text(
-        "name: tones\n"
-        "opening_ms: 200\npause_ms: 100\npause_spread_ms: 0\n"
-        "conversations:\n  - name: two\n    turns: [{audio: tone.wav}, {audio: tone.wav}]\n"
-    )
-    return str(path)
+    return write_tones(tmp_path)
+
+
+def write_workload(path: str, turns: str) -> None:
+    Path(path).with_name("noise.wav").write_bytes(b"RIFF of no kind")
+    Path(path).write_text(f"name: bad\nconversations:\n  - name: one\n    turns: {turns}\n")
 
 
 @pytest.fixture
@@ -256,6 +224,28 @@ def test_what_cannot_be_is_refused_before_anything_starts(
     assert told in found[2]
     assert "Traceback" not in found[2]
     assert names_in(out) == []
+
+
+@pytest.mark.parametrize(
+    ("turns", "told"),
+    [
+        ("[{audio: gone.wav}]", "gone.wav"),
+        ("[{audio: noise.wav}]", "noise.wav"),
+        ("[{audo: tone.wav}]", "did you mean audio?"),
+        ("[]", "turns"),
+        ("[{audio: tone.wav, say: hello}]", "turns.0"),
+    ],
+)
+async def test_workload_that_cannot_be_spoken_is_exit_3_before_anything_starts(
+    turns: str, told: str, workload: str, out: Path
+) -> None:
+    write_workload(workload, turns)
+    async with null_server() as server:
+        status, stdout, stderr = await bench("run", "--server", server.url, "-w", workload, *SHORT, folder=out)
+    assert (status, stdout, names_in(out)) == (3, "", [])
+    assert told in stderr
+    assert "Traceback" not in stderr
+    assert server.num_calls == 0
 
 
 def test_comparison_of_a_run_with_a_slower_one_is_exit_99(out: Path, bench_here: Callable[..., Ended]) -> None:

@@ -59,22 +59,28 @@ def turns_of(record: RunRecord) -> list[TurnSample]:
     return [turn for call in record.calls for turn in call.turns]
 
 
-def lag_s(record: RunRecord) -> float:
-    """Return how late this machine was: what a measurement on it can be wrong by."""
-    return max(record.health.lag_s) + 0.003
+def lag_s(record: RunRecord, share: float = 100) -> float:
+    """Return how late this machine made the generator: at worst, or at a percentile of its frames."""
+    return float(np.percentile(record.health.lag_s, share)) + 0.003
 
 
 def assert_recovered(record: RunRecord, server: NullServer) -> None:
-    """Every answer was measured as the server knows it, and so are the percentiles, to 3 % and the machine's lag."""
+    """Every answer was measured as the server knows it, and so are the percentiles.
+
+    The server notes when it really heard and answered, so that its own lateness is part of the truth. What is left is
+    the caller's: of one turn as much as its worst frame was late, of percentiles 3 % and what was late as often.
+    """
     measured = sorted((turn for turn in turns_of(record) if turn.v2v_s is not None), key=lambda turn: turn.intended_at)
     truth = sorted(server.turns, key=lambda turn: turn.voiced_at)
     assert len(measured) == len(truth)
     lag = lag_s(record)
     found = np.array([turn.v2v_s for turn in measured])
     true = np.array([turn.true_s for turn in truth])
-    for share in (50, 95, 99):
+    assert np.abs(found - true).max() < lag
+    for share in (50, 95):
         wanted = float(np.percentile(true, share))
-        assert np.percentile(found, share) == pytest.approx(wanted, abs=0.03 * wanted + lag)
+        assert np.percentile(found, share) == pytest.approx(wanted, abs=0.03 * wanted + lag_s(record, share))
+    assert np.median(found - true) < lag_s(record, 50)
     # The intended instants are those at which the server heard the last sample, up to one constant.
     apart = np.diff([turn.voiced_at for turn in truth]) - np.diff([turn.intended_at for turn in measured])
     assert np.abs(apart).max() < 2 * lag
@@ -109,10 +115,12 @@ async def test_stall_of_the_server_counts_in_full_and_calls_begin_on_schedule_al
         record = await run_load(plan(calls=20, duration_s=4.0), workload(WORDS), Target(server.url))
     assert {call.end for call in record.calls} == {"completed"}
     lag = lag_s(record)
+    (stood_s,) = server.stalled_s
+    assert stood_s >= stall_s
     assert max(call.started_at - call.scheduled_at for call in record.calls) < 2 * lag
     # Calls that came while the server stood still waited for it; their set-up counts from the schedule.
     assert max(call.connected_at - call.scheduled_at for call in record.calls) > 0.6 * stall_s
-    assert max(turn.v2v_s for turn in turns_of(record)) > 0.6 * stall_s
+    assert 0.6 * stall_s < max(turn.v2v_s for turn in turns_of(record)) < stood_s + 0.25 + 2 * lag
     assert_recovered(record, server)
 
 
@@ -231,7 +239,11 @@ EXPECTED: dict[str, tuple[str, str | None, Sequence[str]]] = {
     "session-error": ("refused", "session-refused: no such session", ()),
     "reset": ("lost", "reset: the connection ended without a close frame", ["call-lost"]),
     "close": ("lost", "closed: the server ended the call (close code 1011, 'out of order')", ["call-lost"]),
-    "beta": ("lost", "beta-protocol: the server speaks the Realtime protocol of before GA", ["call-lost"]),
+    "beta": (
+        "lost",
+        "beta-protocol: the server speaks the Realtime protocol of before GA (response.audio.delta); call",
+        ["call-lost"],
+    ),
     "malformed": ("lost", "malformed-event: response.output_audio.delta for response 'never-began'", ["call-lost"]),
     "not-json": ("lost", "malformed-event: the server sent '{not json', which is no JSON", ["call-lost"]),
     "no-type": ("lost", "malformed-event: the server sent an event without a type", ["call-lost"]),

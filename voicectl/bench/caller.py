@@ -369,13 +369,16 @@ async def connect(
 
 
 def realtime_url(url: str, *, model: str, timings: bool, probe: bool) -> str:
-    """Return the WebSocket URL of a gateway, given that URL, its http form, or host and port alone."""
+    """Return the WebSocket URL of a gateway, given that URL, its http form, or host and port alone.
+
+    A path and a query that are given stay; a model of the query's own comes before `model`, an empty one is left out.
+    """
     parts = urlsplit(url if "://" in url else f"ws://{url}")
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     if scheme not in {"ws", "wss"} or not parts.netloc:
         raise GatewayUnreachable(f"{url!r} is no gateway's URL", hint="for example ws://127.0.0.1:8080")
     path = parts.path if parts.path.strip("/") else "/v1/realtime"
-    query = {"model": model, **dict(parse_qsl(parts.query))}
+    query = {**({"model": model} if model else {}), **dict(parse_qsl(parts.query))}
     if timings:
         query["voicectl_timings"] = "1"
     if probe:

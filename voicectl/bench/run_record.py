@@ -22,7 +22,8 @@ class TurnSample:
     """One turn of one call.
 
     `intended_at` is when the caller's last voiced sample was to leave by the schedule, `v2v_s` is counted from
-    there to the first audible sample of the answer, however late anything was sent.
+    there to the first audible sample of the answer, however late anything was sent. A barge-in whose reply still
+    sounded when the caller stopped waiting has no `barge_in_stop_s`: it is at least `barge_in_censored_s`.
     """
 
     turn: int
@@ -34,6 +35,7 @@ class TurnSample:
     censored_s: float | None = None
     eou_to_first_audio_s: float | None = None
     barge_in_stop_s: float | None = None
+    barge_in_censored_s: float | None = None
     stages_s: dict[str, float | None] = field(default_factory=dict)
     reference: str | None = None
     transcript: str | None = None

@@ -133,12 +133,22 @@ def report_turn(evidence: TurnEvidence) -> TurnReport:
 
 def audible_at(pieces: Sequence[Piece], rate: int) -> float | None:
     """Return when the first audible sample of these pieces is played; None if they are silent."""
-    if not pieces:
-        return None
-    span = audible_span(np.concatenate([piece.samples for piece in pieces]), rate)
-    if span is None:
-        return None
-    index = round(span.first_s * rate)
+    span = _audible(pieces, rate)
+    return None if span is None else _played_at(pieces, round(span.first_s * rate), rate)
+
+
+def last_audible_at(pieces: Sequence[Piece], rate: int) -> float | None:
+    """Return when the last audible sample of these pieces is played; None if they are silent."""
+    span = _audible(pieces, rate)
+    return None if span is None else _played_at(pieces, round(span.last_s * rate), rate)
+
+
+def _audible(pieces: Sequence[Piece], rate: int) -> Span | None:
+    return audible_span(np.concatenate([piece.samples for piece in pieces]), rate) if pieces else None
+
+
+def _played_at(pieces: Sequence[Piece], index: int, rate: int) -> float | None:
+    """Return when the sample of that index, counted over all pieces, is played; None beyond the last."""
     for piece in pieces:
         if index < piece.samples.size:
             return piece.play_at + index / rate

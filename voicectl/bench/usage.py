@@ -1,6 +1,7 @@
 """What processes cost, read from /proc: processor time, memory, open files. Knows no call."""
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,25 @@ def machine_busy_s(proc: Path = PROC) -> float:
     fields = [int(field) for field in (proc / "stat").read_text().split("\n", 1)[0].split()[1:]]
     # user, nice, system, idle, iowait, irq, softirq, steal; what guests use is part of user.
     return (sum(fields[:3]) + sum(fields[5:8])) / _TICKS
+
+
+def own_s() -> float:
+    """Return the processor seconds of this process and its children, ended ones included."""
+    spent = os.times()
+    live = sum(usage.cpu_s for pid, usage in family(os.getpid()).items() if pid != os.getpid())
+    return spent.user + spent.system + spent.children_user + spent.children_system + live
+
+
+class Others:
+    """What everything but this process and its children takes of the machine, from now on."""
+
+    def __init__(self) -> None:
+        self._began_at, self._busy_s, self._own_s = time.monotonic(), machine_busy_s(), own_s()
+
+    def cores(self) -> float:
+        """Return the processor seconds that others took, a second."""
+        passed_s = max(1e-3, time.monotonic() - self._began_at)
+        return max(0.0, machine_busy_s() - self._busy_s - (own_s() - self._own_s)) / passed_s
 
 
 def open_files(pid: int, proc: Path = PROC) -> int:

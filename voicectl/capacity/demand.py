@@ -129,7 +129,10 @@ def read_demand(
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}", hint="a CSV file with the columns hour,calls") from error
-    names, calls = _rows(path, text)
+    try:
+        names, calls = _rows(path, text)
+    except csv.Error as error:
+        raise ConfigError(f"{path}: is no table: {error}", hint="a CSV file with the columns hour,calls") from error
     if max(calls) <= 0:
         raise ConfigError(f"{path}: no hour has calls", hint="a plan needs at least one call")
     return Demand(tuple(calls), tuple(names), handle_s, talk_ratio, dict(languages or ENGLISH))

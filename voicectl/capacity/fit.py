@@ -34,11 +34,12 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Parameters by the names of `Speeds`, residuals by kind of work, noise of one piece by stage."""
+    """Parameters by the names of `Speeds`, residuals by kind of work, noise and error of the mean by stage."""
 
     parameters: dict[str, float]
     residuals: tuple[Residual, ...]
     spread: dict[str, float]
+    errors: dict[str, float]
 
 
 def fit_speeds(observations: Sequence[Observation]) -> Fitted:
@@ -66,7 +67,7 @@ def fit_speeds(observations: Sequence[Observation]) -> Fitted:
             at += len(by_work[work])
     parameters["chunk_s"] = CONTEXT_S * parameters["chunk_audio_s"]
     residuals = tuple(_residual(work, by_work[work], predicted[work]) for work in DRIVERS)
-    return Fitted(parameters, residuals, _spread(residuals))
+    return Fitted(parameters, residuals, _spread(residuals), _errors(residuals))
 
 
 _GROUPS: Final[tuple[tuple[tuple[str, ...], tuple[Work, ...]], ...]] = (
@@ -127,3 +128,10 @@ def _spread(residuals: Sequence[Residual]) -> dict[str, float]:
         "decode": rms["decode"],
         "tts": max(rms["tts_first"], rms["tts_chunk"]),
     }
+
+
+def _errors(residuals: Sequence[Residual]) -> dict[str, float]:
+    """Return the standard error of each stage's mean time: the noise of a piece over the root of the pieces."""
+    errors = {one.work: min(one.rms, SPREAD_CAP) / max(1, one.num) ** 0.5 for one in residuals}
+    tts = max(errors.pop("tts_first"), errors.pop("tts_chunk"))
+    return {**{str(work): error for work, error in errors.items()}, "tts": tts}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from voicectl.capacity.answer import Basis, Limit, Plan, Pool, Setting, Share
-from voicectl.capacity.costs import CostInputs, costs_of
+from voicectl.capacity.costs import CostInputs, Costs, costs_of
 from voicectl.capacity.demand import Demand
-from voicectl.capacity.erlang import burst, hosts_for
+from voicectl.capacity.erlang import Burst, burst, hosts_for
 from voicectl.capacity.memory import SEQUENCE_CAP, SESSION_MB, MemoryMap, card_map, host_map, sessions_in_memory
-from voicectl.capacity.prediction import Host, Slo, knee
+from voicectl.capacity.prediction import Host, Prediction, Slo, knee
 from voicectl.capacity.sheets import PriceSheet
 from voicectl.capacity.speeds import window_of
 from voicectl.capacity.whatif import Brain
@@ -60,81 +60,91 @@ class Question:
 
 def plan(question: Question) -> Plan:
     """Return the plan. A promise that cannot be kept gives one with 0 sessions, which says what can be had."""
-    host, slo = question.host, question.slo
+    host, slo, demand = question.host, question.slo, question.demand
     memory_limits = _memory_limits(question)
     bound = min(limit.sessions for limit in memory_limits if limit.sessions is not None)
     found = knee(host, slo, most=max(1, bound))
     limits = (_slo_limit(found.calls, found.at_cap, question), *memory_limits)
     sessions = min(found.calls, bound)
     limiting = min(limits, key=lambda limit: math.inf if limit.sessions is None else limit.sessions)
+    by_promise = limiting is limits[0]
     shares = session_shares(question)
-    name = limiting.name
-    if limiting is limits[0]:
-        heaviest = max(shares, key=lambda share: share.cores)
-        name = f"{name}: {_words(heaviest)}"
-    demand = question.demand
-    pools: tuple[Pool, ...] = ()
-    burst_found = peak = costs = None
-    hosts = hosts_with_loss = None
-    if sessions:
-        pools = tuple(
-            Pool(language, share, hosts_for(demand.peak_erlangs * share, sessions, question.blocking))
-            for language, share in demand.languages.items()
-        )
-        hosts, hosts_with_loss = (
-            sum(pool.hosts.hosts for pool in pools),
-            sum(pool.hosts.hosts_with_loss for pool in pools),
-        )
-        lines = hosts_with_loss * sessions
-        overload = question.profile.overload
-        burst_found = burst(
-            demand.peak_erlangs,
-            demand.handle_s,
-            lines,
-            factor=question.burst_factor,
-            lasting_s=question.burst_s,
-            waiting=overload.waiting_sessions * hosts_with_loss,
-            waiting_s=overload.waiting_s or 1.0,
-        )
-        peak = host.predict(max(1, min(sessions, round(demand.peak_erlangs / hosts_with_loss))), slo=slo)
-        mean = sum(demand.calls) / len(demand.calls) * demand.handle_s / 3600
-        costs = costs_of(hosts_with_loss, demand.minutes_a_month, mean / lines, question.costs, question.prices)
+    fleet = _fleet(question, sessions) if sessions else _Fleet()
     full = host.predict(max(1, sessions), slo=slo)
+    lanes_bind = by_promise and sessions > 0 and host.speeds.cores > FEW_CORES
     return Plan(
         basis=question.basis,
         basis_text=question.basis_text,
         profile=question.profile.name,
         hardware=question.place.name,
         slo=str(slo),
-        notes=(
-            *question.notes,
-            *_idle_note(full.busy, limiting is limits[0] and sessions > 0 and host.speeds.cores > FEW_CORES),
-        ),
+        notes=(*question.notes, *_idle_note(full.busy, lanes_bind)),
         sessions=sessions,
         knee=found,
-        limiting=name,
+        limiting=f"{limiting.name}: {_heaviest(shares)}" if by_promise else limiting.name,
         limits=limits,
         shares=shares,
         peak_start=demand.peak_start,
         peak_calls=demand.peak_calls,
         peak_erlangs=demand.peak_erlangs,
         blocking_target=question.blocking,
-        pools=pools,
-        hosts=hosts,
-        hosts_with_loss=hosts_with_loss,
-        burst=burst_found,
+        pools=fleet.pools,
+        hosts=fleet.hosts,
+        hosts_with_loss=fleet.hosts_with_loss,
+        burst=fleet.burst,
         card=_card(question, max(1, sessions)),
         ram=_ram(question, max(1, sessions)),
         at_full=full,
-        at_peak=peak,
-        costs=costs,
+        at_peak=fleet.at_peak,
+        costs=fleet.costs,
         settings=_settings(question, sessions) if sessions else (),
     )
 
 
-def _idle_note(busy: Mapping[str, float], by_promise: bool) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """What depends on the number of hosts; nothing without any session."""
+
+    pools: tuple[Pool, ...] = ()
+    hosts: int | None = None
+    hosts_with_loss: int | None = None
+    burst: Burst | None = None
+    at_peak: Prediction | None = None
+    costs: Costs | None = None
+
+
+def _fleet(question: Question, sessions: int) -> _Fleet:
+    """Return the hosts for the demand, what a burst does to them, latency at the peak, and costs."""
+    demand, overload = question.demand, question.profile.overload
+    pools = tuple(
+        Pool(language, share, hosts_for(demand.peak_erlangs * share, sessions, question.blocking))
+        for language, share in demand.languages.items()
+    )
+    with_loss = sum(pool.hosts.hosts_with_loss for pool in pools)
+    lines = with_loss * sessions
+    at_peak = max(1, min(sessions, round(demand.peak_erlangs / with_loss)))
+    mean_erlangs = sum(demand.calls) / len(demand.calls) * demand.handle_s / 3600
+    return _Fleet(
+        pools=pools,
+        hosts=sum(pool.hosts.hosts for pool in pools),
+        hosts_with_loss=with_loss,
+        burst=burst(
+            demand.peak_erlangs,
+            demand.handle_s,
+            lines,
+            factor=question.burst_factor,
+            lasting_s=question.burst_s,
+            waiting=overload.waiting_sessions * with_loss,
+            waiting_s=overload.waiting_s or 1.0,
+        ),
+        at_peak=question.host.predict(at_peak, slo=question.slo),
+        costs=costs_of(with_loss, demand.minutes_a_month, mean_erlangs / lines, question.costs, question.prices),
+    )
+
+
+def _idle_note(busy: Mapping[str, float], lanes_bind: bool) -> tuple[str, ...]:
     """Say where queues before lanes make calls wait while cores and card have time."""
-    if not by_promise or max(busy.values()) > IDLE:
+    if not lanes_bind or max(busy.values()) > IDLE:
         return ()
     shown = ", ".join(f"{pool} {part:.0%}" for pool, part in busy.items() if part > 0)
     return (f"the hardware is idle ({shown} busy): lanes bound it; try more, for example --set tts.parallel=8",)
@@ -207,8 +217,9 @@ def _threads(question: Question, stage: str) -> int:
     return min(question.host.tuning.threads.get(kind, 1), question.host.speeds.cores)
 
 
-def _words(share: Share) -> str:
+def _heaviest(shares: tuple[Share, ...]) -> str:
     names = {"stt": "speech to text", "llm": "language model", "tts": "voice", "turn": "end of turn"}
+    share = max(shares, key=lambda one: one.cores)
     return f"{names.get(share.stage, share.stage)} on the {'card' if share.place == 'gpu' else 'cores'}"
 
 

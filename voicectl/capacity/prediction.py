@@ -19,6 +19,7 @@ TURNS: Final = 320
 LEAST_TURNS_A_CALL: Final = 4
 """The first of them does not count."""
 REPLICATES: Final = 6
+STAGES: Final = ("stt", "turn", "prefill", "decode", "tts")
 Z95: Final = 1.96
 MODEL_ERROR: Final = 0.15
 """Standard deviation of ln(measured P95 / predicted P95): what the model leaves out, and the drift of a shared
@@ -27,7 +28,8 @@ ESTIMATE_ERROR: Final = 0.45
 """The same where a data sheet was computed with and nothing was measured: a factor of 2.4 either way. A judgement,
 not a measurement."""
 SPEED_ERROR: Final = 0.04
-"""Standard error of a stage's mean time: a judgement, until calibrations are repeated on an idle host."""
+"""Standard error of a stage's mean time from one calibration to the next, beside that of its fit: a judgement, until
+calibrations are repeated on an idle host."""
 
 _SLO: Final = re.compile(
     r"\s*v2v_p(?P<share>\d{1,2}(?:\.\d+)?)\s*(?:<=?)\s*(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>ms|s)\s*"
@@ -103,30 +105,39 @@ class Host:
     def predict(self, num_calls: int, *, measured_turns: int | None = None, slo: Slo | None = None) -> Prediction:
         """Return the prediction of a load.
 
-        Its interval holds three things: the speeds are known to `SPEED_ERROR`, the model is wrong by `model_error`,
-        and a measurement of `measured_turns` (default: as many as were simulated) has a percentile of its own.
+        Its interval holds three things: the speeds are known to `SPEED_ERROR` and what the calibration tells, the
+        model is wrong by `model_error`, and a measurement of `measured_turns` (default: as many as were simulated)
+        has a percentile of its own.
         """
         v2v, busy = self._run(num_calls, 1)
-        size = measured_turns or TURNS
         rng = np.random.default_rng(11)
-        stages = ("stt", "turn", "prefill", "decode", "tts")
-        found: list[NDArray[np.float64]] = []
+        sigmas = [math.hypot(SPEED_ERROR, self.speeds.errors.get(stage, 0.0)) for stage in STAGES]
+        replicas = []
         for replicate in range(REPLICATES):
-            factors = dict(zip(stages, np.exp(rng.normal(0, SPEED_ERROR, len(stages))).tolist(), strict=True))
-            replica = self.v2v_s(num_calls, seed=100 + replicate, speeds=self.speeds.scaled(factors))
-            # Percentiles of samples as small as the measurement, from each replica.
-            draws = rng.choice(replica, (20, min(size, 4 * TURNS)))
-            found.append(np.percentile(draws, [50, 95, 99], axis=1))
-        logs = np.log(np.concatenate(found, axis=1))
-        own = np.log(np.percentile(v2v, [50, 95, 99]))
-        bands = [_band(float(own[row]), logs[row] - float(np.median(logs[row])), self.model_error) for row in range(3)]
+            factors = dict(zip(STAGES, np.exp(rng.normal(0, sigmas)).tolist(), strict=True))
+            replicas.append(self.v2v_s(num_calls, seed=100 + replicate, speeds=self.speeds.scaled(factors)))
+        bands = []
+        for percentile in (50.0, 95.0, 99.0):
+            between = float(np.std([np.log(np.percentile(one, percentile)) for one in replicas], ddof=1))
+            sampling = sampling_error(np.concatenate(replicas), percentile, measured_turns or TURNS)
+            half = math.hypot(between, sampling, self.model_error) * Z95
+            centre = float(np.percentile(v2v, percentile))
+            bands.append(Band(centre, centre * math.exp(-half), centre * math.exp(half)))
         over = None if slo is None else float(np.mean(v2v > slo.limit_s))
         return Prediction(num_calls, bands[0], bands[1], bands[2], busy, over)
 
 
-def _band(centre: float, deviations: NDArray[np.float64], model_error: float) -> Band:
-    half = math.hypot(float(np.std(deviations)), model_error) * Z95
-    return Band(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+def sampling_error(times_s: NDArray[np.float64], percentile: float, num_turns: int) -> float:
+    """Return the standard error of the logarithm of a percentile of `num_turns` turns out of such times, shape (n,).
+
+    The asymptotic one of an order statistic, sqrt(p (1 - p) / n) times the slope of the quantile function, read over
+    a stretch of it that stays inside the sample. Resampling a simulation cannot see beyond its longest turn, which is
+    where the P95 of few turns may lie.
+    """
+    part = percentile / 100
+    stretch = min(0.05, 0.5 * min(part, 1 - part))
+    low, high = np.quantile(np.log(times_s), [part - stretch, part + stretch])
+    return float((high - low) / (2 * stretch)) * math.sqrt(part * (1 - part) / num_turns)
 
 
 @dataclass(frozen=True, slots=True)

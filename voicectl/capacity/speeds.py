@@ -31,7 +31,8 @@ class Speeds:
     `chunk_s + chunk_audio_s * a`.
     `session_cores` is what one live call takes of the gateway's cores; `crowd_speed` how fast each core is while
     all are busy, against alone. `hearing_s` and `sending_s` are what no stage accounts for: voice activity beyond
-    the pause itself, and the way from the first sample made to the first sample heard.
+    the pause itself, and the way from the first sample made to the first sample heard. By stage, `spread` is the
+    relative noise of one piece of work, `errors` the relative standard error of the mean that was fitted.
     """
 
     cores: int
@@ -55,6 +56,7 @@ class Speeds:
     sending_s: float = 0.02
     places: Mapping[str, Place] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
 
     def place(self, stage: str) -> Place:
         """Return where a stage computes."""

@@ -39,6 +39,8 @@ def finish(
         "interrupted": interrupted,
     }
     output.result(document, lambda console: _render(console, record, summary, outputs, markdown=markdown))
+    if not any(turn.end == "answered" for call in record.calls for turn in call.turns):
+        output.note("hint:  `voicectl talk --server URL` holds one call and shows what becomes of it")
     for failure in failures:
         report_error(failure, as_json=False)
     code = EXIT_INTERRUPTED if interrupted else failures[0].exit_code if failures else exit_code(summary)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from voicectl.cli.options import chosen_profile
 from voicectl.cli.private_gateway import private_gateway
 from voicectl.cli.talk import API_KEY_VARIABLE
+from voicectl.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from voicectl.bench.generator.progress import Progress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from voicectl.bench.workload.ready import ReadyWorkload
 
 PROBE_TIMEOUT_S: Final = 10.0
+MAX_KEY_CHARS: Final = 4096
 
 
 class View(Protocol):
@@ -38,10 +40,44 @@ class TargetOptions:
     """Which server, as the command line says it. Without `server`, a private gateway with `profile`."""
 
     server: str | None
-    profile: str | None
-    settings: tuple[str, ...]
-    model: str
-    transcription: str | None
+    profile: str | None = None
+    settings: tuple[str, ...] = ()
+    model: str = "voicectl"
+    transcription: str | None = None
+    key_file: Path | None = None
+    ca_file: Path | None = None
+    beta: bool = False
+    timings: bool = True
+
+    def checked(self) -> "TargetOptions":
+        """Return the options, none of which is for the other kind of server. Raises UsageError."""
+        if self.server is not None and self.settings:
+            raise UsageError("--set changes a private gateway; --server is a running one")
+        of_servers = {
+            "--key-file": self.key_file is not None,
+            "--ca": self.ca_file is not None,
+            "--beta": self.beta,
+            "--no-timings": not self.timings,
+        }
+        if self.server is None and (given := [option for option, is_given in of_servers.items() if is_given]):
+            raise UsageError(f"{given[0]} is about a running server", hint="name it with --server")
+        return self
+
+    def target(self, server: str) -> "Target":
+        """Return a running server as a target. Raises ConfigError for a key or authorities that cannot be read."""
+        from voicectl.bench.generator.target import Target
+
+        target = Target(
+            server,
+            self.model,
+            api_key=read_key(self.key_file),
+            transcription=self.transcription,
+            timings=self.timings and not self.beta,
+            beta=self.beta,
+            ca_file=None if self.ca_file is None else str(self.ca_file),
+        )
+        target.tls()
+        return target
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +118,13 @@ async def bench_target(options: TargetOptions, view: View) -> "AsyncIterator[Tar
 
     Raises GatewayUnreachable where nobody answers.
     """
-    from voicectl.bench.generator.target import Target
-
     if options.server is not None:
-        api_key = os.environ.get(API_KEY_VARIABLE) or None
-        target = Target(options.server, options.model, api_key, transcription=options.transcription)
+        target = options.target(options.server)
         await refuse_unreachable(target)
         yield target
         return
+    from voicectl.bench.generator.target import Target
+
     profile = chosen_profile(options.profile, list(options.settings))
     view.note(f"starting a private gateway with profile {profile.name} …")
     async with private_gateway(options.profile, options.settings) as gateway:
@@ -105,7 +140,12 @@ async def refuse_unreachable(target: "Target", timeout_s: float = PROBE_TIMEOUT_
 
     try:
         line = await open_line(
-            target.address, target.headers, lambda message, at: None, lambda failure: None, timeout_s=timeout_s
+            target.address,
+            target.headers,
+            lambda message, at: None,
+            lambda failure: None,
+            timeout_s=timeout_s,
+            tls=target.tls(),
         )
     except CallFailed as failure:
         raise GatewayUnreachable(f"no call to {target.url}: {failure}", hint=_hint_for(str(failure))) from failure
@@ -164,7 +204,27 @@ def checked_starts(plan: "LoadPlan", trace: Path | None) -> tuple[float, ...] | 
     return starts
 
 
+def read_key(path: Path | None) -> str | None:
+    """Return the key of a file, else of the environment, None without either. Raises ConfigError."""
+    if path is None:
+        return os.environ.get(API_KEY_VARIABLE) or None
+    try:
+        with path.open(encoding="utf-8") as file:
+            key = file.read(MAX_KEY_CHARS + 1).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"--key-file {path}: cannot be read: {error}", hint="a file that holds the key alone"
+        ) from error
+    if not key or len(key) > MAX_KEY_CHARS or not key.isascii() or len(key.split()) != 1:
+        raise ConfigError(f"--key-file {path}: holds no key", hint="a file that holds the key alone, on one line")
+    return key
+
+
 def _hint_for(failure: str) -> str:
     if "HTTP 401" in failure or "HTTP 403" in failure:
-        return f"the server wants a key: set {API_KEY_VARIABLE}"
+        return f"the server wants a key: set {API_KEY_VARIABLE}, or name a file with --key-file"
+    if "HTTP 404" in failure:
+        return "calls go to /v1/realtime; another path is part of --server, for example wss://host/openai/realtime"
+    if failure.startswith("tls: "):
+        return "the certificate of a private authority is believed with --ca FILE"
     return "is a Realtime server running there? Without --server, bench starts its own"

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
+from voicectl.cli import plan_options as on
 from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
 from voicectl.cli.output import Output
 from voicectl.cli.quantities import seconds, share
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from voicectl.capacity.demand import Demand
     from voicectl.capacity.prediction import Host, Slo
     from voicectl.core.profile import Profile
+    from voicectl.service.planning import Wanted
     from voicectl.service.validating import Validation
 
 DEFAULT_SLO: Final = "v2v_p95<800ms"
@@ -25,11 +27,6 @@ BROKEN_PROMISE: Final = 99
 """Exit status where the promise cannot be kept, as for `bench` with a threshold that is breached."""
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
-
-SloOption = Annotated[str, typer.Option("--slo", metavar="PROMISE", help="For example 'v2v_p95<800ms'.")]
-CalibrationOption = Annotated[
-    Path | None, typer.Option("--calibration", metavar="FILE", help="A calibration; by default that of this host.")
-]
 
 
 @app.callback(
@@ -39,54 +36,32 @@ CalibrationOption = Annotated[
 def plan_command(
     context: typer.Context,
     *,
-    calls_per_hour: Annotated[
-        float | None, typer.Option("--calls-per-hour", metavar="N", help="Calls of the busiest hour.")
-    ] = None,
-    demand: Annotated[
-        Path | None, typer.Option("--demand", metavar="CSV", help="Calls by hour: hour,calls or timestamp,calls.")
-    ] = None,
-    day: Annotated[str, typer.Option("--day", metavar="NAME", help="Shape of the day: office or flat.")] = "office",
-    handle_time: Annotated[str, typer.Option("--handle-time", metavar="TIME", help="Length of a call.")] = "180s",
-    talk_ratio: Annotated[
-        str | None, typer.Option("--talk-ratio", metavar="SHARE", help="Part of a call in which the caller speaks.")
-    ] = None,
-    language: Annotated[
-        list[str] | None, typer.Option("--language", metavar="CODE[=SHARE]", help="Languages; repeatable. en")
-    ] = None,
-    slo: SloOption = DEFAULT_SLO,
-    blocking: Annotated[str, typer.Option("--blocking", metavar="SHARE", help="Calls that may find no line.")] = "1%",
-    burst: Annotated[float, typer.Option("--burst", metavar="X", min=1, max=100, help="How far traffic leaps.")] = 2.0,
+    calls_per_hour: on.RateOption = None,
+    demand: on.DemandOption = None,
+    day: on.DayOption = "office",
+    handle_time: on.HandleTimeOption = "180s",
+    talk_ratio: on.TalkRatioOption = None,
+    language: on.LanguageOption = None,
+    slo: on.SloOption = DEFAULT_SLO,
+    blocking: on.BlockingOption = "1%",
+    burst: on.BurstOption = 2.0,
     profile: ProfileOption = None,
     settings: SetOption = None,
-    hardware: Annotated[
-        str | None, typer.Option("--hardware", metavar="NAME|FILE", help="A data sheet instead of a calibration.")
-    ] = None,
-    calibration: CalibrationOption = None,
-    extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Go further than twice beyond what was calibrated.")
-    ] = False,
-    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="What if: language model.")] = None,
-    quantisation: Annotated[
-        str | None, typer.Option("--quantisation", metavar="TYPE", help="What if: q4_0, q4_k_m, q8_0, f16, …")
-    ] = None,
-    context_tokens: Annotated[
-        int | None, typer.Option("--context", metavar="TOKENS", min=256, help="What if: tokens of a conversation.")
-    ] = None,
-    kv: Annotated[str | None, typer.Option("--kv", metavar="TYPE", help="What if: f16 or q8_0 cache.")] = None,
-    reply_tokens: Annotated[
-        int | None, typer.Option("--reply-tokens", metavar="N", min=1, max=4096, help="What if: length of replies.")
-    ] = None,
-    price: Annotated[float | None, typer.Option("--price", metavar="USD", min=0, help="Price of a host.")] = None,
-    power: Annotated[float | None, typer.Option("--power", metavar="W", min=0, help="Full power of a host.")] = None,
-    kwh: Annotated[float, typer.Option("--kwh", metavar="USD", min=0, help="Price of a kWh.")] = 0.15,
-    years: Annotated[float, typer.Option("--years", min=0.5, max=20, help="Depreciation of a host.")] = 4.0,
-    staff: Annotated[float | None, typer.Option("--staff", metavar="USD", min=0, help="Staff a month.")] = None,
-    write: Annotated[
-        Path | None, typer.Option("--write", metavar="FILE", help="Write the profile with the settings to apply.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the plan: .svg, .png or .html.")
-    ] = None,
+    hardware: on.HardwareOption = None,
+    calibration: on.CalibrationOption = None,
+    extrapolate: on.ExtrapolateOption = False,
+    model: on.LlmOption = None,
+    quantisation: on.QuantisationOption = None,
+    context_tokens: on.ContextOption = None,
+    kv: on.KvOption = None,
+    reply_tokens: on.ReplyOption = None,
+    price: on.PriceOption = None,
+    power: on.PowerOption = None,
+    kwh: on.KwhOption = 0.15,
+    years: on.YearsOption = 4.0,
+    staff: on.StaffOption = None,
+    write: on.WriteOption = None,
+    plot: on.PlotOption = None,
     json: JsonOption = False,
 ) -> None:
     """Size hosts for a demand: sessions a host, hosts for the peak, memory, latency, costs, settings.
@@ -96,18 +71,15 @@ def plan_command(
     """
     if context.invoked_subcommand is not None:
         return
-    from voicectl.capacity.planner import plan
     from voicectl.capacity.prediction import Slo
-    from voicectl.cli.plan_view import render_plan
-    from voicectl.service.planning import Basis, Money, Wanted, WhatIf, question_of, write_profile
+    from voicectl.service.planning import Basis, Money, Wanted, WhatIf
 
     if hardware is not None and calibration is not None:
         raise UsageError("--hardware and --calibration exclude each other", hint="a plan rests on one of them")
     if plot is not None and plot.suffix not in {".svg", ".png", ".html"}:
         raise UsageError(f"--plot {plot}: is no .svg, .png or .html")
-    chosen = chosen_profile(profile, settings)
     wanted = Wanted(
-        profile=chosen,
+        profile=chosen_profile(profile, settings),
         demand=_demand(calls_per_hour, demand, day, handle_time=handle_time, talk_ratio=talk_ratio, language=language),
         slo=Slo.parse(slo),
         blocking=share(blocking, "--blocking"),
@@ -116,7 +88,15 @@ def plan_command(
         money=Money(price, power, kwh, years, staff),
         burst_factor=burst,
     )
-    output = Output(json=json)
+    _answer(wanted, Output(json=json), plot, write)
+
+
+def _answer(wanted: "Wanted", output: Output, plot: Path | None, write: Path | None) -> None:
+    """Make the plan, print it, draw and write what is wanted; ends the command with 99 for a promise not kept."""
+    from voicectl.capacity.planner import plan
+    from voicectl.cli.plan_view import render_plan
+    from voicectl.service.planning import question_of, write_profile
+
     found = plan(question_of(wanted))
     output.result(found.document(), lambda console: render_plan(console, found))
     if not found.sessions:
@@ -127,7 +107,7 @@ def plan_command(
         draw(found, wanted.demand, plot)
         output.note(f"drawn: {plot}")
     if write is not None:
-        write_profile(found, chosen, write)
+        write_profile(found, wanted.profile, write)
         output.note(f"written: {write}; serve it with `voicectl serve --profile {write}`")
 
 
@@ -159,22 +139,21 @@ def calibrate_command(
     *,
     profile: ProfileOption = None,
     settings: SetOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where it goes; by default this host's folder.")
-    ] = None,
+    out: on.CalibrationOutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure this host with the profile's models, in under a minute, while nothing else runs on it."""
+    """Measure this host with the profile's models, in about a minute, while nothing else runs on it."""
     from voicectl.capacity.calibration import write_calibration
     from voicectl.cli.plan_view import render_calibration
     from voicectl.core.log import configure
-    from voicectl.service.calibrating import BUSY_CORES, calibrate, calibration_path
+    from voicectl.service.calibrating import BUSY_CORES, calibrate, calibration_path, live_settings
 
     configure(json=False, level="error")
     output = Output(json=json)
     chosen = chosen_profile(profile, settings)
     path = out or calibration_path(chosen.name)
-    found = asyncio.run(calibrate(chosen, _gateway(profile, settings), on_step=lambda step: output.note(f"{step} …")))
+    start = _gateway(profile, [*(settings or []), *live_settings(chosen)])
+    found = asyncio.run(calibrate(chosen, start, on_step=lambda step: output.note(f"{step} …")))
     write_calibration(found, path)
     document = {**asdict(found), "speeds": found.speeds.document(), "path": str(path)}
     output.result(document, lambda console: render_calibration(console, found, path))
@@ -185,13 +164,11 @@ def calibrate_command(
 @app.command("validate", epilog="Example: voicectl plan validate --slo 'v2v_p95<1s' --seconds 120")
 def validate_command(
     *,
-    slo: SloOption = DEFAULT_SLO,
+    slo: on.SloOption = DEFAULT_SLO,
     profile: ProfileOption = None,
     settings: SetOption = None,
-    calibration: CalibrationOption = None,
-    length: Annotated[
-        str, typer.Option("--seconds", metavar="TIME", help="How long each of three loads lasts.")
-    ] = "60s",
+    calibration: on.CalibrationOption = None,
+    length: on.LevelOption = "60s",
     json: JsonOption = False,
 ) -> None:
     """Hold real calls at and around the predicted highest load, and print predicted against measured.
@@ -225,7 +202,8 @@ async def _validate(
 
     async def hold(num_calls: int, seconds: float) -> Held:
         async with start() as url:
-            return await held_by(Target(url, private=True), workload, num_calls, seconds)
+            target = Target(url, private=True)
+            return await held_by(target, workload, num_calls, seconds, cycle_s=host.conversation.cycle_s())
 
     return await validate(host, slo, hold, seconds=length_s)
 

@@ -15,6 +15,7 @@ import voicectl
 from voicectl.core.errors import ConfigError
 from voicectl.core.paths import config_path
 from voicectl.core.profile import Profile
+from voicectl.core.refusals import refused_key, refused_why
 from voicectl.core.strict_yaml import read_mapping, yaml_problem
 
 DEFAULT_PROFILE: Final = "cpu"
@@ -174,7 +175,7 @@ def _index(items: list[Any], step: str, override: Override) -> int:
 
 
 def _refusal(path: Path, error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
-    problems = [(_key(problem), problem) for problem in error.errors(include_url=False, include_context=False)]
+    problems = [(refused_key(problem), problem) for problem in error.errors(include_url=False, include_context=False)]
     # A refused item makes its list look too short: say the first, not both.
     told = [
         (key, problem)
@@ -187,10 +188,6 @@ def _refusal(path: Path, error: ValidationError, origins: Mapping[str, str]) -> 
     return ConfigError("\n       ".join(lines), hint=hint)
 
 
-def _key(problem: ErrorDetails) -> str:
-    return ".".join(str(step) for step in problem["loc"])
-
-
 def _line(path: Path, key: str, problem: ErrorDetails, origins: Mapping[str, str]) -> str:
     if key in origins:
         where = origins[key]
@@ -198,20 +195,7 @@ def _line(path: Path, key: str, problem: ErrorDetails, origins: Mapping[str, str
         # A rule over several keys is blamed on the override that broke it.
         above = [origin for name, origin in origins.items() if key and name.startswith(f"{key}.")]
         where = ": ".join([", ".join(above) or str(path), *([key] if key else [])])
-    return f"{where}: {_what(problem)}"
-
-
-def _what(problem: ErrorDetails) -> str:
-    message = problem["msg"]
-    match problem["type"]:
-        case "extra_forbidden":
-            return "unknown key"
-        case "missing":
-            return "required, but not set"
-        case "value_error":
-            return message.removeprefix("Value error, ")
-        case _:
-            return f"{problem['input']!r} refused: {message[:1].lower()}{message[1:]}"
+    return f"{where}: {refused_why(problem)}"
 
 
 def _suggestion(key: str, problem: ErrorDetails) -> str | None:

@@ -17,7 +17,7 @@ import psutil
 
 from voicectl import __version__
 from voicectl.bench.load import LoadShape, TurnOutcome, Utterance, run_calls
-from voicectl.bench.usage import Usage, family, machine_busy_s
+from voicectl.bench.usage import Others, Usage, family
 from voicectl.capacity.calibration import FORMAT, Calibration, Machine
 from voicectl.capacity.conversation import Conversation
 from voicectl.capacity.fit import fit_speeds
@@ -34,10 +34,12 @@ from voicectl.service import stage_probes as probe
 from voicectl.service.app import model_roots
 from voicectl.service.conversation_probe import profiled
 
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 LIVE_CALLS: Final = 2
 LIVE_TURNS: Final = 2
-SETTLE_S: Final = 1.5
+LIVE_REPLY_TOKENS: Final = 16
+"""Longest reply of those calls: what they show does not depend on it, what they last does."""
+SETTLE_S: Final = 1.0
 THINK_S: Final = 6.0
 """Pause of the reference conversation, as in the documented load measurements."""
 BUSY_CORES: Final = 0.3
@@ -57,6 +59,11 @@ class Wishes:
     name: str = "reference"
 
 
+def live_settings(profile: Profile) -> list[str]:
+    """Return the settings of the gateway that the few real calls are held through, beside the profile's own."""
+    return [f"llm.max_reply_tokens={min(LIVE_REPLY_TOKENS, profile.llm.max_reply_tokens)}"]
+
+
 def calibration_path(profile: str) -> Path:
     """Return where the calibration of a profile on this host is kept."""
     return state_path() / "calibrations" / f"{profile}.json"
@@ -69,13 +76,12 @@ async def calibrate(
     wishes: Wishes | None = None,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Calibration:
-    """Measure this host with the profile's models; takes some 40 seconds, without a gateway some 25.
+    """Measure this host with the profile's models; the gateway's replies may be cut short as `live_settings` say.
 
     Raises EngineError or what the store raises where models are missing.
     """
     wishes = wishes or Wishes()
-    began_at, busy_s = time.monotonic(), machine_busy_s()
-    mine_s = _own_s()
+    began_at, others = time.monotonic(), Others()
     on_step("starting the models")
     roots = model_roots(profile)
     cores = os.cpu_count() or 1
@@ -92,7 +98,6 @@ async def calibrate(
         live = await _live(open_gateway, voices)
     fitted = fit_speeds(seen)
     took_s = time.monotonic() - began_at
-    others = max(0.0, machine_busy_s() - busy_s - (_own_s() - mine_s)) / took_s
     speeds = Speeds(
         cores=cores,
         **fitted.parameters,
@@ -102,13 +107,14 @@ async def calibrate(
         sending_s=0.03 if live is None else live.sending_s,
         places=_places(profile),
         spread=fitted.spread,
+        errors=fitted.errors,
     )
     return Calibration(
         format=FORMAT,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         took_s=took_s,
         voicectl=__version__,
-        machine=Machine(_processor(), cores, psutil.virtual_memory().total, profile.hardware.gpu, others),
+        machine=Machine(_processor(), cores, psutil.virtual_memory().total, profile.hardware.gpu, others.cores()),
         profile=profile.name,
         models=profile.model_names(),
         pins=_pins(profile),
@@ -139,9 +145,9 @@ async def _stages(
     _, again = await probe.spoken(engine, probe.SENTENCES[:3])
     on_step("transcribing")
     seen += again + await probe.transcriptions(engine, profile, voices, ROUNDS)
-    seen += await probe.scores(engine, voices, 2 * ROUNDS)
+    seen += await probe.scores(engine, voices, len(voices))
     on_step("reading prompts and writing replies")
-    seen += await probe.prompts(engine, profile, ROUNDS - 1)
+    seen += await probe.prompts(engine, profile)
     seen += await probe.replies(engine, profile)
     crowd = await probe.crowd_speed(engine, voices, cores)
     return voices, seen, crowd
@@ -149,7 +155,7 @@ async def _stages(
 
 async def _live(open_gateway: OpenGateway, voices: Sequence[Samples]) -> LiveCall:
     """Hold a few calls through a real gateway and return what only they show. Raises EngineError without an answer."""
-    shortest = sorted(voices, key=len)[: LIVE_CALLS * LIVE_TURNS]
+    shortest = sorted(voices, key=len)[:LIVE_TURNS]
     utterances = [Utterance.of(f"sentence {index}", voice, MODEL_RATE_HZ) for index, voice in enumerate(shortest)]
     shape = LoadShape(LIVE_CALLS, LIVE_TURNS, stagger_s=1.1, pause_s=0.4, unanswered_s=15.0)
     async with open_gateway() as url:
@@ -210,13 +216,6 @@ def _pins(profile: Profile) -> dict[str, str]:
     lock = read_lock()
     models = {name: lock.model(name) for name in profile.model_names().values()}
     return {name: max(model.files, key=lambda file: file.size).sha256 for name, model in models.items()}
-
-
-def _own_s() -> float:
-    """Return the processor seconds of this process and its children, ended ones included."""
-    spent = os.times()
-    live = sum(usage.cpu_s for pid, usage in family(os.getpid()).items() if pid != os.getpid())
-    return spent.user + spent.system + spent.children_user + spent.children_system + live
 
 
 def _processor() -> str:

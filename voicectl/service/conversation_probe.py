@@ -1,7 +1,9 @@
 """Find out what spoken turns ask of the engine: where callers pause, what ends a turn, how long replies are."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,7 @@ from voicectl.media.listening import Listener
 from voicectl.media.vad import VoiceActivityDetector
 
 TIMEOUT_S: Final = 60.0
+AT_ONCE: Final = 2
 LONGEST_WINDOW: Final = 3000
 DEFAULT_LAG_S: Final = 0.03
 TURNS_BEHIND: Final = 3
@@ -34,8 +37,8 @@ class _Ear:
         silence_s = profile.endpointing.patience_ms / 1000 + 1.0
         self._pcm = float_to_pcm16(samples) + bytes(2 * round(silence_s * MODEL_RATE_HZ))
 
-    async def turn(self, engine: Engine) -> tuple[list[Pause], float, float, str, bool]:
-        """Return pauses, the pause that ended the turn, its lag of hearing, its words, and whether they were unclear.
+    async def turn(self, engine: Engine) -> "_Heard":
+        """Return how the utterance is heard.
 
         The last of several turns counts: a caller who is cut in goes on.
         """
@@ -69,7 +72,7 @@ class _Ear:
                         pass
         # Voice activity may see the end before the last audible sample.
         lag_s = max(lag_s, -self._settings.hesitation_ms / 1000) if text_s else DEFAULT_LAG_S
-        return pauses, max(0.05, ended_s - self.last_s), lag_s, text, unclear
+        return _Heard(pauses, max(0.05, ended_s - self.last_s), lag_s, text, unclear)
 
 
 async def profiled(
@@ -81,32 +84,57 @@ async def profiled(
     name: str,
     think_s: float,
     think_spread_s: float = 0.0,
-    on_step: Callable[[], None] = lambda: None,
 ) -> Conversation:
-    """Return conversations of these utterances (16 kHz mono), as this engine hears and answers them, each alone."""
-    turns, contexts = [], []
-    for number, samples in enumerate(utterances):
-        ear = _Ear(profile, vad, samples)
-        pauses, end_pause_s, lag_s, text, unclear = await ear.turn(engine)
-        reply = await _reply(engine, profile, f"calibrate-turn-{number}", text or "Hello?")
-        clauses_s = [await _length_s(engine, clause) for clause in reply.clauses]
-        turns.append(
-            TurnShape(
-                speech_s=ear.last_s - ear.first_s,
-                end_pause_s=end_pause_s,
-                prompt_tokens=max(1, reply.prompt_tokens),
-                first_clause_tokens=max(1, reply.first_clause_tokens),
-                reply_tokens=max(1, reply.num_tokens),
-                clauses_s=tuple(clauses_s) or (0.5,),
-                pauses=tuple(pauses),
-                hearing_s=lag_s,
-                second_look=unclear,
-            )
-        )
-        contexts.append(reply.prompt_tokens + reply.num_tokens)
-        on_step()
+    """Return conversations of these utterances (16 kHz mono), as this engine hears and answers them.
+
+    Nothing is timed, so two are at work at once. Of each reply the first clause is spoken; how long the others sound
+    follows from their letters.
+    """
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int, samples: Samples) -> _Turn:
+        async with places:
+            ear = _Ear(profile, vad, samples)
+            heard = await ear.turn(engine)
+            reply = await _reply(engine, profile, f"calibrate-turn-{number}", heard.text or "Hello?")
+            first_s = await _length_s(engine, reply.clauses[0]) if reply.clauses else 0.0
+            return _Turn(ear.last_s - ear.first_s, heard, reply, first_s)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(number, samples)) for number, samples in enumerate(utterances)]
+    found = [task.result() for task in tasks]
+    letters = sum(len(turn.reply.clauses[0]) for turn in found if turn.reply.clauses)
+    letter_s = sum(turn.first_s for turn in found) / max(1, letters)
+    contexts = [turn.reply.prompt_tokens + turn.reply.num_tokens for turn in found]
     context_tokens = round(TURNS_BEHIND * sum(contexts) / len(contexts))
-    return Conversation(name, tuple(turns), think_s, think_spread_s, context_tokens)
+    return Conversation(name, tuple(_shape(turn, letter_s) for turn in found), think_s, think_spread_s, context_tokens)
+
+
+def _shape(turn: "_Turn", letter_s: float) -> TurnShape:
+    heard, reply = turn.heard, turn.reply
+    clauses_s = (turn.first_s, *(letter_s * len(clause) for clause in reply.clauses[1:]))
+    return TurnShape(
+        speech_s=turn.speech_s,
+        end_pause_s=heard.end_pause_s,
+        prompt_tokens=max(1, reply.prompt_tokens),
+        first_clause_tokens=max(1, reply.first_clause_tokens),
+        reply_tokens=max(1, reply.num_tokens),
+        clauses_s=clauses_s if reply.clauses else (0.5,),
+        pauses=tuple(heard.pauses),
+        hearing_s=heard.lag_s,
+        second_look=heard.unclear,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """How an utterance was heard: pauses, the pause that ended the turn, the lag of hearing it, and its words."""
+
+    pauses: list[Pause]
+    end_pause_s: float
+    lag_s: float
+    text: str
+    unclear: bool
 
 
 class _Written:
@@ -117,6 +145,16 @@ class _Written:
         self.prompt_tokens = 0
         self.first_clause_tokens = 0
         self.num_tokens = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One turn: seconds of speech, how it was heard, what was replied, and the length of the reply's first clause."""
+
+    speech_s: float
+    heard: _Heard
+    reply: _Written
+    first_s: float
 
 
 async def _reply(engine: Engine, profile: Profile, session: str, text: str) -> _Written:

@@ -29,10 +29,10 @@ SENTENCES: Final = (
 """What is spoken to measure with: requests of a phone caller, 1.5 to 5 seconds each."""
 HEARD_S: Final = (1.2, 2.5, 4.0, 6.5, 9.5, 13.0)
 """Lengths of audio that are transcribed: three of the four windows."""
-PROMPT_WORDS: Final = (6, 24, 60, 110, 220)
-BATCHES: Final = ((1, 20), (1, 300), (4, 20), (4, 150), (8, 20))
+PROMPT_WORDS: Final = (6, 24, 60, 110, 220, 12, 40)
+BATCHES: Final = ((1, 20), (1, 200), (4, 20), (4, 150), (8, 20))
 """Replies at the same time, and words of context behind each."""
-REPLY_TOKENS: Final = 20
+REPLY_TOKENS: Final = 15
 _STORY: Final = "Tell me a very long story about the sea, with every detail."
 _WORDS: Final = ("river", "seven", "cloud", "paper", "green", "market", "listen", "window", "early", "stone")
 
@@ -87,25 +87,24 @@ async def scores(engine: Engine, voices: Sequence[Samples], rounds: int) -> list
     return seen
 
 
-async def prompts(engine: Engine, profile: Profile, rounds: int) -> list[Observation]:
+async def prompts(engine: Engine, profile: Profile) -> list[Observation]:
     """Read prompts of several lengths, none of which is in the cache."""
     seen, random = [], Random(5)  # noqa: S311 - words to read, no secret
-    for number in range(rounds):
-        for num_words in PROMPT_WORDS:
-            session = f"calibrate-prompt-{number}-{num_words}"
-            text = " ".join(random.choice(_WORDS) for _ in range(num_words))
-            request = _request(profile, session, text, max_tokens=1)
-            began_at = time.perf_counter()
-            first_at, usage = None, None
-            async with aclosing(engine.language_model.generate(request, timeout_s=TIMEOUT_S)) as deltas:
-                async for delta in deltas:
-                    first_at = first_at or time.perf_counter()
-                    usage = delta.usage or usage
-            await engine.language_model.forget(session)
-            if usage is not None and first_at is not None:
-                num_tokens = usage.prompt_tokens - usage.cached_tokens
-                num_steps = -(-num_tokens // profile.llm.prefill_tokens)
-                seen.append(Observation("prefill", (num_steps, num_tokens), first_at - began_at))
+    for num_words in PROMPT_WORDS:
+        session = f"calibrate-prompt-{num_words}"
+        text = " ".join(random.choice(_WORDS) for _ in range(num_words))
+        request = _request(profile, session, text, max_tokens=1)
+        began_at = time.perf_counter()
+        first_at, usage = None, None
+        async with aclosing(engine.language_model.generate(request, timeout_s=TIMEOUT_S)) as deltas:
+            async for delta in deltas:
+                first_at = first_at or time.perf_counter()
+                usage = delta.usage or usage
+        await engine.language_model.forget(session)
+        if usage is not None and first_at is not None:
+            num_tokens = usage.prompt_tokens - usage.cached_tokens
+            num_steps = -(-num_tokens // profile.llm.prefill_tokens)
+            seen.append(Observation("prefill", (num_steps, num_tokens), first_at - began_at))
     return seen
 
 
@@ -153,7 +152,7 @@ async def crowd_speed(engine: Engine, voices: Sequence[Samples], cores: int) -> 
         return 1.0
     alone_s = min([await hear(3), await hear(3)])
     async with asyncio.TaskGroup() as group:
-        beside = group.create_task(score(60))
+        beside = group.create_task(score(1000))
         crowded = [await hear(3), await hear(3)]
         beside.cancel()
     return min(1.0, max(0.4, alone_s / min(crowded)))

@@ -1,8 +1,8 @@
 """Hold a prediction against real calls: run the load at the predicted knee, and compare."""
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from voicectl.bench.run_record import LoadPlan, RunRecord
 from voicectl.bench.waveform import audible_span
 from voicectl.bench.workload.ready import ReadyConversation, ReadyTurn, ReadyWorkload, Sound, with_digest
 from voicectl.capacity.conversation import Conversation
-from voicectl.capacity.prediction import Band, Host, Slo, knee
+from voicectl.capacity.prediction import Band, Host, Knee, Slo, knee
 from voicectl.core.audio import MODEL_RATE_HZ, Samples, float_to_pcm16
 from voicectl.core.errors import ConfigError, EngineError
 from voicectl.core.profile import Profile
@@ -23,8 +23,8 @@ from voicectl.service.stage_probes import SENTENCES, spoken
 
 WIRE_RATE_HZ = 24_000
 ANSWER_TIMEOUT_S = 15.0
-WARM_UP_S = 8.0
-"""Turns of the first seconds do not count: the calls all begin at once."""
+DRAIN_S = 5.0
+"""How long turns that were begun in time may still be answered."""
 MOST_CALLS = 255
 CALLERS_CORES = 0.06
 """What the callers take of the same cores (0.04 to 0.08 at 4 to 16 calls, `docs/performance.md`)."""
@@ -32,11 +32,11 @@ CALLERS_CORES = 0.06
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a real load gave: answered turns, and how many turns got no answer in time."""
+    """What a real load gave: answered turns, how many turns got no answer in time, what the callers took of a core."""
 
     v2v_s: tuple[float, ...]
     unanswered: int
-    generator_lag_p99_s: float
+    callers_cores: float
 
 
 HoldLoad = Callable[[int, float], Awaitable[Held]]
@@ -79,33 +79,92 @@ class Validation:
 async def validate(
     host: Host, slo: Slo, hold: HoldLoad, *, seconds: float, on_level: Callable[[int], None] = lambda calls: None
 ) -> Validation:
-    """Predict the knee, hold loads at and around it, and compare. Raises ConfigError where even one call breaks it."""
+    """Predict the knee, hold loads at and around it, and compare.
+
+    Where all three loads keep the promise, or none does, one more is held on the other side. Raises ConfigError where
+    even one call is predicted to break the promise, EngineError where no turn of a load was answered.
+    """
     found = knee(host, slo, most=MOST_CALLS)
     if not found.calls:
         raise ConfigError(
             f"{slo} cannot be kept: one call alone has {found.best_s * 1000:.0f} ms", hint="validate a wider promise"
         )
-    calls = sorted({max(1, round(found.calls * part)) for part in (0.75, 1.0, 1.25)})
-    levels = []
-    for num in calls:
+    held: dict[int, Held] = {}
+    for num in sorted({max(1, round(found.calls * part)) for part in (0.75, 1.0, 1.25)}):
         on_level(num)
-        held = await hold(num, seconds)
-        if not held.v2v_s:
-            raise EngineError(f"none of the turns of {num} calls was answered")
-        # A turn without an answer is slower than every other.
-        values = [*held.v2v_s, *[ANSWER_TIMEOUT_S] * held.unanswered]
-        predicted = host.predict(num, measured_turns=len(values)).p95
-        levels.append(Level(num, len(values), held.unanswered, predicted, float(np.percentile(values, 95))))
-    measured = crossing([level.calls for level in levels], [level.measured_s for level in levels], slo.limit_s)
+        held[num] = await hold(num, seconds)
+    beyond = other_side({num: percentile_of(num, one, 95) for num, one in held.items()}, slo.limit_s)
+    if beyond is not None:
+        on_level(beyond)
+        held[beyond] = await hold(beyond, seconds)
+    return compared(host, slo, held, found)
+
+
+def compared(host: Host, slo: Slo, held: Mapping[int, Held], found: Knee | None = None) -> Validation:
+    """Return what the host is predicted to give beside what the loads gave, by calls at once.
+
+    `found` is the predicted knee, where it is known already. Raises EngineError for a load without any answer.
+    """
+    found = found or knee(host, slo, most=MOST_CALLS)
+    levels = []
+    for num, one in sorted(held.items()):
+        measured_s = percentile_of(num, one, 95)
+        num_turns = len(one.v2v_s) + one.unanswered
+        predicted = host.predict(num, measured_turns=num_turns).p95
+        levels.append(Level(num, num_turns, one.unanswered, predicted, measured_s))
+    at_limit = {num: percentile_of(num, one, slo.percentile) for num, one in sorted(held.items())}
+    measured = crossing(list(at_limit), list(at_limit.values()), slo.limit_s)
     return Validation(slo, found.calls, found.low, found.high, measured, tuple(levels))
 
 
-def crossing(calls: Sequence[int], p95_s: Sequence[float], limit_s: float) -> float | None:
-    """Return the load at which P95 crosses the limit, by a line through ln P95; None where it does not rise."""
-    if len(calls) < 2:
+def percentile_of(num_calls: int, held: Held, percentile: float) -> float:
+    """Return a percentile of a load's turns, seconds; one without an answer is slower than every other.
+
+    Raises EngineError for a load without any answer.
+    """
+    if not held.v2v_s:
+        raise EngineError(
+            f"none of the turns of {num_calls} calls was answered", hint="try `voicectl talk --ask Hello`"
+        )
+    values = [*held.v2v_s, *[ANSWER_TIMEOUT_S] * held.unanswered]
+    return float(np.percentile(values, percentile))
+
+
+def crossing(calls: Sequence[int], limits_s: Sequence[float], limit_s: float) -> float | None:
+    """Return the load at which a percentile crosses the limit; `calls` ascend. None where it does not rise.
+
+    Between two loads, and beyond the last, by a line through the logarithms. Loads whose percentile is below that of
+    a smaller one, which only chance does, are pooled with it.
+    """
+    pools: list[tuple[float, float, int]] = []
+    for num, value in zip(calls, limits_s, strict=True):
+        pools.append((float(num), math.log(value), 1))
+        while len(pools) > 1 and pools[-1][1] <= pools[-2][1]:
+            (left, low, few), (right, high, more) = pools[-2:]
+            both = few + more
+            pools[-2:] = [((left * few + right * more) / both, (low * few + high * more) / both, both)]
+    if len(pools) < 2:
         return None
-    slope, offset = np.polyfit(np.asarray(calls, dtype=np.float64), np.log(np.asarray(p95_s)), 1)
-    return float((math.log(limit_s) - offset) / slope) if slope > 1e-6 else None
+    wanted = math.log(limit_s)
+    above = next((index for index, pool in enumerate(pools) if pool[1] > wanted), len(pools) - 1)
+    (left, low, _), (right, high, _) = pools[max(above, 1) - 1], pools[max(above, 1)]
+    return max(0.0, left + (right - left) * (wanted - low) / (high - low))
+
+
+def other_side(limits_s: Mapping[int, float], limit_s: float) -> int | None:
+    """Return the load to hold next where all keep the limit, or none does; None where it lies between them."""
+    calls = sorted(limits_s)
+    guess = crossing(calls, [limits_s[num] for num in calls], limit_s)
+    if all(value > limit_s for value in limits_s.values()):
+        lowest = calls[0]
+        if lowest == 1:
+            return None
+        least, most = max(1, lowest // 2), lowest - 1
+        return least if guess is None else min(most, max(least, math.floor(guess)))
+    if all(value <= limit_s for value in limits_s.values()):
+        least, most = calls[-1] + 1, min(MOST_CALLS, calls[-1] * 3 // 2 + 1)
+        return most if guess is None else min(most, max(least, math.ceil(guess)))
+    return None
 
 
 async def caller_voices(profile: Profile) -> list[Samples]:
@@ -145,27 +204,42 @@ def workload_of(voices: Sequence[Samples], conversation: Conversation) -> ReadyW
     return with_digest(ReadyWorkload("reference", "", kinds, tuple(sounds)))
 
 
-async def held_by(target: Target, workload: ReadyWorkload, num_calls: int, seconds: float) -> Held:
-    """Hold calls with the load generator; the first seconds do not count."""
+async def held_by(target: Target, workload: ReadyWorkload, num_calls: int, seconds: float, *, cycle_s: float) -> Held:
+    """Hold calls with the load generator, begun evenly over `cycle_s`, the time from one turn's words to the next.
+
+    No call ends before the load does. The turns of the first cycle, while calls join, do not count.
+    """
+    begun_s = cycle_s * (num_calls - 1) / num_calls
     plan = LoadPlan(
         workload=workload.name,
         workload_digest=workload.digest,
         seed=1,
-        arrivals="closed",
+        arrivals="trace",
         calls_per_minute=None,
-        concurrency=num_calls,
+        concurrency=None,
         burstiness=None,
-        duration_s=seconds + WARM_UP_S,
+        duration_s=cycle_s + seconds,
         answer_timeout_s=ANSWER_TIMEOUT_S,
     )
-    return held_of(await run_load(plan, workload, target, limits=Limits(drain_s=5.0)))
+    whole = lasting(workload, plan.duration_s + DRAIN_S)
+    trace = [begun_s * number / max(1, num_calls - 1) for number in range(num_calls)]
+    record = await run_load(plan, whole, target, trace=trace, limits=Limits(drain_s=DRAIN_S))
+    return held_of(record, cycle_s, plan.duration_s)
 
 
-def held_of(record: RunRecord) -> Held:
-    """Return the counted turns of a run."""
+def lasting(workload: ReadyWorkload, seconds: float) -> ReadyWorkload:
+    """Return the workload with conversations whose words and pauses alone fill so many seconds."""
+    kinds = []
+    for kind in workload.conversations:
+        once_s = sum(turn.duration_s + turn.pause_s for turn in kind.turns)
+        kinds.append(replace(kind, turns=kind.turns * max(1, math.ceil(seconds / once_s))))
+    return with_digest(replace(workload, conversations=tuple(kinds)))
+
+
+def held_of(record: RunRecord, from_s: float, until_s: float) -> Held:
+    """Return the turns of a run whose last words were to be said between two instants of it."""
     turns = [turn for call in record.calls for turn in call.turns if turn.kind == "speech"]
-    counted = [turn for turn in turns if turn.intended_at is not None and turn.intended_at >= WARM_UP_S]
+    counted = [turn for turn in turns if turn.intended_at is not None and from_s <= turn.intended_at < until_s]
     answered = tuple(turn.v2v_s for turn in counted if turn.v2v_s is not None)
     unanswered = sum(turn.end == "timed-out" for turn in counted)
-    lag = float(np.percentile(record.health.lag_s, 99)) if record.health.lag_s else 0.0
-    return Held(answered, unanswered, lag)
+    return Held(answered, unanswered, record.health.cpu_share)

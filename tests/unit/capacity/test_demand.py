@@ -57,6 +57,7 @@ def test_one_error_names_every_wrong_row(tmp_path: Path) -> None:
         (("1,2,3",), "hour,calls", "3 cells instead of 2"),
         ((), "hour,calls", "no rows"),
         (("0,1",), "when,calls", "the columns are when,calls"),
+        (("0," + "1" * 200_000,), "hour,calls", "is no table: field larger than"),
     ],
 )
 def test_wrong_tables_are_refused(tmp_path: Path, rows: tuple[str, ...], head: str, words: str) -> None:

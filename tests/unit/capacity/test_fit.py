@@ -48,6 +48,8 @@ def test_noise_is_reported_and_does_not_bend_the_result() -> None:
     assert found.parameters["decode_s"] == pytest.approx(SPEEDS.decode_s, rel=0.25)
     assert all(0.01 < one.rms < 0.25 for one in found.residuals)
     assert found.spread["stt"] == pytest.approx(0.1, abs=0.06)
+    assert found.errors["stt"] == pytest.approx(found.spread["stt"] / 15**0.5)
+    assert set(found.errors) == set(found.spread)
 
 
 def test_one_disturbed_observation_does_not_bend_the_result() -> None:

@@ -3,11 +3,12 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.fakes.capacity_shapes import CONVERSATION, SPEEDS, TUNING
 from voicectl.capacity import prediction
-from voicectl.capacity.prediction import Host, Slo, highest, knee
+from voicectl.capacity.prediction import Host, Slo, highest, knee, sampling_error
 from voicectl.core.errors import UsageError
 
 HOST = Host(SPEEDS, CONVERSATION, TUNING, model_error=0.1)
@@ -42,6 +43,20 @@ def test_the_interval_holds_the_model_error_and_grows_with_it() -> None:
 def test_few_measured_turns_widen_the_interval() -> None:
     few, many = (replace(HOST, model_error=0.0).predict(20, measured_turns=num).p95 for num in (8, 200))
     assert few.high / few.low > many.high / many.low
+
+
+def test_a_percentile_of_few_turns_is_known_as_well_as_order_statistics_tell() -> None:
+    rng = np.random.default_rng(2)
+    times = np.exp(rng.normal(0, 0.3, (4000, 60)))
+    for percentile in (50, 95):
+        seen = float(np.std(np.log(np.percentile(times, percentile, axis=1))))
+        assert sampling_error(times.ravel(), percentile, 60) == pytest.approx(seen, rel=0.2)
+
+
+def test_a_stage_whose_speed_is_poorly_known_widens_the_interval() -> None:
+    vague = replace(HOST, speeds=replace(SPEEDS, errors={"stt": 0.3, "tts": 0.3}), model_error=0.0)
+    known, unknown = replace(HOST, model_error=0.0).predict(4).p50, vague.predict(4).p50
+    assert unknown.high / unknown.low > known.high / known.low
 
 
 def test_the_highest_load_keeps_the_promise_and_the_next_does_not() -> None:

@@ -113,6 +113,18 @@ def test_what_cannot_be_planned_is_refused_with_its_status(
     assert words in capsys.readouterr().err
 
 
+def test_a_demand_with_gaps_and_negatives_names_its_rows(
+    calibration: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "demand.csv"
+    table.write_text("hour,calls\n0,5\n1,-2\n3,4\n")
+    assert main(["plan", "--demand", str(table), "--calibration", calibration]) == 3
+    said = capsys.readouterr().err
+    assert "row 3: -2 calls cannot be" in said
+    assert "row 4: a gap: expected 2" in said
+    assert "hint:  " in said
+
+
 def test_a_data_sheet_gives_an_estimate_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["plan", "--calls-per-hour", "60", "--hardware", "a10", "--profile", "gpu-24gb", "--slo", "v2v_p95<2s"]
     assert main([*command, "--json"]) == 0

@@ -13,7 +13,7 @@ from voicectl.bench.generator.frames import FrameBank, Timeline
 from voicectl.bench.generator.hearing import Hearing
 from voicectl.bench.generator.lag import Thinned
 from voicectl.bench.generator.line import Line, open_line
-from voicectl.bench.generator.target import CallSettings, session_update
+from voicectl.bench.generator.target import CallSettings
 from voicectl.bench.run_record import CallSample, TurnSample
 from voicectl.bench.turns import Reply
 from voicectl.bench.workload.ready import CallScript, ReadyTurn
@@ -67,7 +67,7 @@ class Conversation:
         self._settings = settings
         self._lag = lag
         self._on_turn = on_turn
-        self._hearing = Hearing(self._notify, self._fail)
+        self._hearing = Hearing(self._notify, self._fail, beta=settings.beta)
         self._record = self._hearing.record
         self._timeline = Timeline(bank.between, offset=number * 37)
         self._line: Line | None = None
@@ -126,6 +126,7 @@ class Conversation:
                 self._hearing.message,
                 self._fail,
                 timeout_s=settings.connect_timeout_s,
+                tls=settings.tls,
             )
         )
         opening.add_done_callback(lambda _: self._notify())
@@ -136,7 +137,7 @@ class Conversation:
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
-        self._line.send(session_update(settings.workload.instructions, settings.transcription))
+        self._line.send(settings.greeting)
         while (connected_at := self._hearing.updated_at) is None:
             if self._record.errors:
                 raise refused("session-refused", self._record.errors[-1][:300])

@@ -8,12 +8,23 @@ import numpy as np
 
 from voicectl.bench.call_record import RATE_HZ
 from voicectl.bench.run_record import TurnEnd, TurnSample
-from voicectl.bench.turns import Piece, Reply, Spoken, TurnEvidence, TurnReport, audible_at, report_turn
-from voicectl.bench.waveform import AUDIBLE, Span, audible_span
+from voicectl.bench.turns import (
+    Piece,
+    Reply,
+    Spoken,
+    TurnEvidence,
+    TurnReport,
+    audible_at,
+    last_audible_at,
+    report_turn,
+)
+from voicectl.bench.waveform import AUDIBLE, Span
 from voicectl.bench.workload.ready import WANTED, ReadyTurn, Sound
 
 HEAD_S: Final = 2.0
 """So much of a reply from its first sound on tells when it began; measuring all of it would delay other calls."""
+STILL_SOUNDING_S: Final = 0.5
+"""A reply that nobody ended, and that was heard so shortly before the caller stopped waiting, was going on."""
 
 _NOTHING: Final = np.zeros(0, dtype=np.float32)
 
@@ -85,6 +96,7 @@ def sample_of(spoken: SpokenTurn, view: TurnView, origin_at: float = 0.0) -> Tur
         )
     )
     end = _end(spoken, view, report, replies)
+    stopped_s, sounding_s = _barge_in(spoken, view)
     intended_at = spoken.intended_at if spoken.wanted else None
     return TurnSample(
         turn=spoken.number,
@@ -95,7 +107,8 @@ def sample_of(spoken: SpokenTurn, view: TurnView, origin_at: float = 0.0) -> Tur
         v2v_s=_seconds(report.v2v_ms) if spoken.wanted else None,
         censored_s=_censored_s(end, intended_at, view.over_at),
         eou_to_first_audio_s=_seconds(report.eou_to_first_audio_ms),
-        barge_in_stop_s=_barge_in_stop_s(spoken, view),
+        barge_in_stop_s=stopped_s,
+        barge_in_censored_s=sounding_s,
         stages_s={stage: _seconds(value) for stage, value in report.stages_ms.items()},
         reference=spoken.turn.reference,
         reply=report.reply or None,
@@ -127,21 +140,6 @@ def stop_s(reply: Reply, onset_at: float, speech_started: Iterable[float] = ()) 
     delivered = reply.pieces[-1].arrived_at < onset_at and reply.status == "completed"
     dropped_at = min((at for at in speech_started if at >= onset_at), default=None) if delivered else None
     return (silent_at if dropped_at is None else min(silent_at, dropped_at)) - onset_at
-
-
-def last_audible_at(pieces: Sequence[Piece], rate: int) -> float | None:
-    """Return when the last audible sample of these pieces is played; None if they are silent."""
-    if not pieces:
-        return None
-    span = audible_span(np.concatenate([piece.samples for piece in pieces]), rate)
-    if span is None:
-        return None
-    index = round(span.last_s * rate)
-    for piece in pieces:
-        if index < piece.samples.size:
-            return piece.play_at + index / rate
-        index -= piece.samples.size
-    return None
 
 
 def head_of(reply: Reply) -> Reply:
@@ -191,10 +189,15 @@ def _censored_s(end: TurnEnd, intended_at: float | None, over_at: float) -> floa
     return max(0.0, over_at - intended_at)
 
 
-def _barge_in_stop_s(spoken: SpokenTurn, view: TurnView) -> float | None:
+def _barge_in(spoken: SpokenTurn, view: TurnView) -> tuple[float | None, float | None]:
+    """Return how long the reply sounded on that the turn spoke over, or how long at least if it never stopped."""
     if spoken.turn.kind != "barge-in" or view.interrupted is None or spoken.onset_at is None:
-        return None
-    return stop_s(view.interrupted, spoken.onset_at, view.speech_started)
+        return None, None
+    stopped_s = stop_s(view.interrupted, spoken.onset_at, view.speech_started)
+    waited_s = view.over_at - spoken.onset_at
+    if view.interrupted.status is None and stopped_s is not None and stopped_s > waited_s - STILL_SOUNDING_S:
+        return None, max(0.0, waited_s)
+    return stopped_s, None
 
 
 def _seconds(milliseconds: float | None) -> float | None:

@@ -12,9 +12,15 @@ from voicectl.bench.turns import audible_at
 from voicectl.bench.waveform import AUDIBLE
 
 _RECENT_PIECES: Final = 50
-_BETA_EVENTS: Final = frozenset(
-    {"response.audio.delta", "response.audio.done", "response.audio_transcript.delta", "response.text.delta"}
-)
+_BETA_EVENTS: Final = {
+    "response.audio.delta": "response.output_audio.delta",
+    "response.audio.done": "response.output_audio.done",
+    "response.audio_transcript.delta": "response.output_audio_transcript.delta",
+    "response.audio_transcript.done": "response.output_audio_transcript.done",
+    "response.text.delta": "response.output_text.delta",
+    "response.text.done": "response.output_text.done",
+}
+"""Events by their names of before GA, and what they are called since."""
 _TOLD_OF_SERVER: Final = ("model", "voice")
 
 
@@ -22,16 +28,19 @@ class Hearing:
     """The agent's side of one call. `on_news` is called when something came that a waiting caller acts on.
 
     `audible` is when responses became audible, by their place among all; `speech_started` when the server said
-    that it hears; `updated_at` when it accepted the session.
+    that it hears; `updated_at` when it accepted the session. With `beta`, names of before GA are understood.
     """
 
-    def __init__(self, on_news: Callable[[], None], on_failure: Callable[[CallFailed], None]) -> None:
+    def __init__(
+        self, on_news: Callable[[], None], on_failure: Callable[[CallFailed], None], *, beta: bool = False
+    ) -> None:
         self.record = CallRecord()
         self.audible: dict[int, float] = {}
         self.speech_started: list[float] = []
         self.updated_at: float | None = None
         self.server: dict[str, str] = {}
         self._known: set[str] = set()
+        self._beta = beta
         self._on_news = on_news
         self._on_failure = on_failure
 
@@ -54,8 +63,11 @@ class Hearing:
         kind = event.get("type")
         if not isinstance(kind, str):
             raise WireError("the server sent an event without a type")
-        if kind in _BETA_EVENTS:
-            words = f"the server speaks the Realtime protocol of before GA ({kind}), the bench speaks GA"
+        if self._beta:
+            kind = _BETA_EVENTS.get(kind, kind)
+            event = {**event, "type": kind}
+        elif kind in _BETA_EVENTS:
+            words = f"the server speaks the Realtime protocol of before GA ({kind}); call it with --beta"
             self._on_failure(lost("beta-protocol", words))
             return
         samples = self.record.note(event, at)

@@ -21,14 +21,18 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 class Assignment(Message, frozen=True):
     """What a worker is to do. `starts` are its calls, by number and second; with `slots` it calls without end.
 
-    A slot is one of the concurrent callers of a closed loop; its calls have the numbers slot + n × `stride`.
+    `greeting` is the event that a call begins with; `secure` that it goes over TLS, believing `ca_file` too. A slot is
+    one of the concurrent callers of a closed loop; its calls have the numbers slot + n × `stride`.
     """
 
     address: str
     headers: dict[str, str]
     workload: ReadyWorkload
     seed: int
-    transcription: str | None
+    greeting: str
+    beta: bool
+    secure: bool
+    ca_file: str | None
     answer_timeout_s: float
     connect_timeout_s: float
     duration_s: float

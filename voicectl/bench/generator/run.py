@@ -15,7 +15,7 @@ from voicectl.bench.generator.lag import merged
 from voicectl.bench.generator.messages import Assignment, Finished, Go, Ready, Stop
 from voicectl.bench.generator.process import GeneratorFailed, WorkerProcess
 from voicectl.bench.generator.progress import Progress, Tally
-from voicectl.bench.generator.target import Target
+from voicectl.bench.generator.target import Target, session_update
 from voicectl.bench.run_record import FORMAT, CallSample, GeneratorHealth, LoadPlan, RunRecord
 from voicectl.bench.workload.arrivals import MAX_CALLS, drawn_starts
 from voicectl.bench.workload.ready import ReadyWorkload
@@ -56,12 +56,14 @@ async def run_load(
 
     `trace` are the starts of arrivals "trace". `on_progress` is called four times a second, on the event loop.
     Once `stopping` is set no call begins, those in progress hang up, and the record says that they are
-    unfinished. Raises UsageError for a plan that cannot be, GatewayUnreachable for a URL that is none,
+    unfinished. Raises UsageError for a plan that cannot be, GatewayUnreachable for a URL that is none, ConfigError for
+    a file without authorities,
     GeneratorFailed where a process of the generator itself died.
     """
     bounds = limits or Limits()
     starts = starts_of(plan, bounds, trace)
-    target.address  # noqa: B018 - refuses a URL that is none before anything starts
+    # Refuses a URL that is none, and a file that holds no authorities, before anything starts.
+    target.tls()
     run = _Run(plan, workload, target, bounds, starts, on_progress, stopping or asyncio.Event())
     return await run.hold()
 
@@ -186,7 +188,10 @@ class _Run:
                 headers=self.target.headers,
                 workload=self.workload,
                 seed=plan.seed,
-                transcription=self.target.transcription,
+                greeting=session_update(self.workload.instructions, self.target.transcription, beta=self.target.beta),
+                beta=self.target.beta,
+                secure=self.target.address.startswith("wss://"),
+                ca_file=self.target.ca_file,
                 answer_timeout_s=plan.answer_timeout_s,
                 connect_timeout_s=self.target.connect_timeout_s,
                 duration_s=plan.duration_s,

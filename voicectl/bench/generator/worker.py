@@ -26,7 +26,7 @@ from voicectl.bench.generator.messages import (
     packed,
     to_worker,
 )
-from voicectl.bench.generator.target import CallSettings
+from voicectl.bench.generator.target import CallSettings, tls_of
 from voicectl.bench.run_record import CallSample, TurnSample
 from voicectl.bench.workload.ready import script_of
 
@@ -169,7 +169,9 @@ def _settings(assignment: Assignment, go: Go) -> CallSettings:
         address=assignment.address,
         headers=assignment.headers,
         workload=assignment.workload,
-        transcription=assignment.transcription,
+        greeting=assignment.greeting,
+        beta=assignment.beta,
+        tls=tls_of(assignment.ca_file) if assignment.secure else None,
         answer_timeout_s=assignment.answer_timeout_s,
         connect_timeout_s=assignment.connect_timeout_s,
         epoch_at=go.epoch_at,

@@ -161,6 +161,7 @@ def _problems(record: RunRecord) -> Iterator[str]:
                 ("censored_s", turn.censored_s),
                 ("v2v_s", turn.v2v_s),
                 ("barge_in_stop_s", turn.barge_in_stop_s),
+                ("barge_in_censored_s", turn.barge_in_censored_s),
             )
             for name, duration in durations:
                 if duration is not None and duration < 0:

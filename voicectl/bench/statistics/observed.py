@@ -1,7 +1,7 @@
 """Sort what a run recorded into samples, one metric each. Knows which turns count for what; judges none.
 
 A turn that wanted an answer and got none counts as infinitely late, in v2v and in eou_to_first_audio where anybody
-read it: a metric must not improve because turns failed.
+read it, and so does in barge_in_stop a reply that never stopped: a metric must not improve because turns failed.
 """
 
 import math
@@ -18,6 +18,7 @@ from voicectl.bench.summary import Proportion
 ANSWERABLE: Final = ("speech", "barge-in")
 NEVER: Final = ("timed-out", "call-lost")
 OF_ANSWERS: Final = ("v2v", "eou_to_first_audio")
+BARGE_IN: Final = "barge_in_stop"
 STAGE_PREFIX: Final = "stage_"
 
 Placed = tuple[CallSample, TurnSample, float]
@@ -37,7 +38,7 @@ def turn_samples(turns: Iterable[Placed]) -> dict[str, Samples]:
     found = {
         "v2v": _gather(placed, "v2v"),
         "eou_to_first_audio": _gather(placed, "eou_to_first_audio"),
-        "barge_in_stop": _gather(placed, "barge_in_stop"),
+        BARGE_IN: _gather(placed, BARGE_IN),
         **{STAGE_PREFIX + stage: _gather(placed, STAGE_PREFIX + stage) for stage in stages},
     }
     return {metric: samples for metric, samples in found.items() if _is_observed(metric, samples)}
@@ -99,8 +100,8 @@ def _is_good(turn: TurnSample, bounds: Mapping[str, Callable[[float], bool]]) ->
     if turn.kind not in ANSWERABLE or turn.end != "answered":
         return False
     for metric, keeps in bounds.items():
-        value = value_of(turn, metric)
-        if value is None and metric == "barge_in_stop":
+        value = latency_of(turn, metric)
+        if value is None and metric == BARGE_IN:
             continue
         if value is None or not keeps(value):
             return False
@@ -109,6 +110,8 @@ def _is_good(turn: TurnSample, bounds: Mapping[str, Callable[[float], bool]]) ->
 
 def latency_of(turn: TurnSample, metric: str) -> float | None:
     """Return what a turn counts as in a metric: +inf where an answer was wanted and never came, None for nothing."""
+    if metric == BARGE_IN:
+        return turn.barge_in_stop_s if turn.barge_in_censored_s is None else math.inf
     if turn.kind in ANSWERABLE and turn.end in NEVER:
         return math.inf if metric in OF_ANSWERS else None
     return value_of(turn, metric)
@@ -134,7 +137,8 @@ def _gather(placed: list[Placed], metric: str) -> Samples:
         if value is not None and math.isfinite(value):
             rows.append((value, value, call.call, at))
         elif value is not None:
-            rows.append((math.inf, turn.censored_s or 0.0, call.call, at))
+            known_s = turn.barge_in_censored_s if metric == BARGE_IN else turn.censored_s
+            rows.append((math.inf, known_s or 0.0, call.call, at))
     return Samples(
         values=np.array([row[0] for row in rows], dtype=np.float64),
         at_least=np.array([row[1] for row in rows], dtype=np.float64),

@@ -13,6 +13,7 @@ from voicectl.bench.summary import RunSummary, WarmUp
 
 SHARES: Final = (0.5, 0.9, 0.95, 0.99)
 PRIMARY: Final = "v2v"
+LONGEST_WARM_UP: Final = 1 / 4
 
 
 def summarize(
@@ -78,10 +79,14 @@ def warm_up_of(turns: list[observed.Placed], given: float | None) -> WarmUp:
 
 
 def _steady_after(primary: Samples | None, dropped_s: float) -> bool:
+    """Return whether what is left is steady and, where more than a quarter was dropped, the whole: a rise that goes on
+    looks like a long warm-up."""
     if primary is None:
         return True
+    whole = Series(primary.values, primary.calls, primary.at)
     kept = primary.at >= dropped_s
-    return is_steady(Series(primary.values[kept], primary.calls[kept], primary.at[kept]))
+    rest = Series(primary.values[kept], primary.calls[kept], primary.at[kept])
+    return is_steady(rest) and (float(kept.mean()) >= 1 - LONGEST_WARM_UP or is_steady(whole))
 
 
 def _bounds(slos: Sequence[Slo]) -> dict[str, Callable[[float], bool]]:

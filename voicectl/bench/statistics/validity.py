@@ -1,6 +1,7 @@
 """Say whether a run may be believed, and why not. Knows the load and how it was generated, not latencies."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +13,11 @@ from voicectl.bench.run_record import CallSample, RunRecord
 MOST_LAG_P99_S: Final = 0.010
 MOST_CPU_SHARE: Final = 0.70
 _LEAST_GROWTH: Final = 3.0
-_ACHIEVED: Final = 0.9
+_BACKLOG: Final = 0.1
+_LONGEST_CALL: Final = 1 / 5
+_STRETCHES: Final = ((1 / 4, 3 / 8), (7 / 8, 1.0))
+_TWO_STRETCHES: Final = 1.5
+"""Variance of the difference of two such averages, against that of the number in progress at one instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def reasons_against(record: RunRecord, load: Throughput, *, num_measured: int, s
     unfinished, lag = ends.count("unfinished"), lag_p99(record)
     found: list[str] = []
     if not ends.count("completed"):
-        found.append(f"no call was completed: {_counted(ends)}")
+        found.append(f"no call was completed: {_counted(ends)}{_commonest(record.calls)}")
     if unfinished:
         found.append(f"{unfinished} of {len(ends)} calls were unfinished when the run ended")
     if not num_measured:
@@ -101,26 +106,38 @@ def _achieved_per_minute(record: RunRecord) -> float:
 
 
 def _is_saturated(record: RunRecord) -> bool:
-    """Return whether more calls came than went over the second half of the load.
+    """Return whether more calls came than went, once the first could have gone.
 
-    The number in progress varies like a Poisson variable when nothing is short (M/G/∞), its change over half a
-    run with twice that variance: growth beyond three standard deviations, and a tenth of what came, is backlog.
-    Calls so long that none could end within a quarter of the run say nothing.
+    The number in progress varies like a Poisson variable when nothing is short (M/G/∞), so that its root has a
+    standard deviation of 1/2 whatever the load. Compared are the averages of a stretch after the ramp and of the last
+    one: growth beyond three standard deviations, and a tenth of what came in between, is backlog. Calls so long that
+    the ramp is not over by then say nothing. How often this is wrong: `scripts/check_decisions.py`.
     """
-    middle, last = record.plan.duration_s / 2, record.plan.duration_s
-    waiting = [(call.scheduled_at, math.inf if call.ended_at is None else call.ended_at) for call in record.calls]
-    held = [end - start for start, end in waiting if start < middle]
-    if not held or float(np.median(held)) > last / 4:
-        held_short = [call.ended_at - call.scheduled_at for call in record.calls if call.ended_at is not None]
-        return bool(held) and not held_short
+    last = record.plan.duration_s
+    starts = np.array([call.scheduled_at for call in record.calls], dtype=np.float64)
+    ends = np.array([math.inf if call.ended_at is None else call.ended_at for call in record.calls])
+    if not starts.size:
+        return False
+    # The first calls: those of an overload wait longer and longer.
+    early = starts <= max(last / 8, float(starts.min()))
+    if float(np.median(ends[early] - starts[early])) > last * _LONGEST_CALL:
+        return not np.isfinite(ends).any()
 
-    def in_progress(at: float) -> int:
-        return sum(start <= at < end for start, end in waiting)
+    def in_progress(begin: float, end: float) -> float:
+        return float(np.clip(np.minimum(ends, end) - np.maximum(starts, begin), 0, None).sum() / (end - begin))
 
-    came = sum(middle <= start < last for start, _ in waiting)
-    before = in_progress(middle)
-    growth = in_progress(last) - before
-    return growth >= max(_LEAST_GROWTH, 3 * math.sqrt(2 * before)) and growth > (1 - _ACHIEVED) * came
+    (ramped, begun), (ending, over) = _STRETCHES
+    before, after = in_progress(ramped * last, begun * last), in_progress(ending * last, over * last)
+    came = np.sum((starts >= (ramped + begun) / 2 * last) & (starts < (ending + over) / 2 * last))
+    deviation = 0.5 * math.sqrt(_TWO_STRETCHES)
+    roots = math.sqrt(after + 3 / 8) - math.sqrt(before + 3 / 8)
+    return after - before >= _LEAST_GROWTH and roots > 3 * deviation and after - before > _BACKLOG * float(came)
+
+
+def _commonest(calls: Sequence[CallSample]) -> str:
+    """Return the words that most calls ended with; nothing where none has any."""
+    words = Counter(call.failure for call in calls if call.failure)
+    return f"; most often {words.most_common(1)[0][0]}" if words else ""
 
 
 def _counted(ends: Sequence[str]) -> str:

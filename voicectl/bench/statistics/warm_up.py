@@ -53,7 +53,7 @@ def is_steady(series: Series) -> bool:
         return True
     trend = float(stats.spearmanr(series.at, series.values).statistic)
     without_trend = _detrended(series)
-    worth = effective(correlate(without_trend, series.calls, series.at), 0.5).num
+    worth = effective(correlate(without_trend, series.calls, series.at), 0.5).num_effective
     worth = max(4.0, min(worth, float(series.values.size)))
     z = np.arctanh(min(abs(trend), 0.999999)) * np.sqrt(worth - 3)
     return abs(trend) < _TREND_MATTERS or 2 * float(stats.norm.sf(z)) > _TREND_SIGNIFICANT

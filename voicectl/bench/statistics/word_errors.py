@@ -12,7 +12,7 @@ def word_error_rate(turns: Iterable[TurnSample]) -> float | None:
     """
     # Both load tables of spellings: not for a command that has no transcripts to judge.
     import jiwer
-    from whisper_normalizer.english import EnglishTextNormalizer  # type: ignore[import-untyped]  # ships no types
+    from whisper_normalizer.english import EnglishTextNormalizer
 
     normalise = EnglishTextNormalizer()
     pairs = [

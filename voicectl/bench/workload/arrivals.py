@@ -55,8 +55,12 @@ def read_trace(path: Path, duration_s: float | None = None) -> tuple[float, ...]
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}", hint="a CSV of start times in seconds") from error
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise ConfigError(f"{path}: is no table: {error}", hint="a CSV of start times in seconds") from error
     starts = []
-    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
+    for number, row in enumerate(rows, start=1):
         if not row or not row[0].strip():
             continue
         try:

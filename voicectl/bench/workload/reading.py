@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from voicectl.bench.workload.schema import WorkloadFile
 from voicectl.core.errors import ConfigError
+from voicectl.core.refusals import refused_key, refused_why
 from voicectl.core.strict_yaml import read_mapping
 
 MAX_FILE_BYTES: Final = 262_144
@@ -53,26 +54,9 @@ def read_workload(path: Path) -> WorkloadFile:
 
 def _refusal(path: Path, error: ValidationError) -> WorkloadError:
     problems = error.errors(include_url=False, include_context=False)
-    lines = [f"{path}: {_key(problem)}{_what(problem)}" for problem in problems]
+    lines = [": ".join(filter(None, (str(path), refused_key(problem), refused_why(problem)))) for problem in problems]
     hints = list(dict.fromkeys(hint for problem in problems if (hint := _suggestion(problem)) is not None))
     return WorkloadError("\n       ".join(lines), hint="; ".join(hints) or _HINT)
-
-
-def _key(problem: ErrorDetails) -> str:
-    return "".join(f"{step}." for step in problem["loc"])[:-1] + (": " if problem["loc"] else "")
-
-
-def _what(problem: ErrorDetails) -> str:
-    message = problem["msg"]
-    match problem["type"]:
-        case "extra_forbidden":
-            return "unknown key"
-        case "missing":
-            return "required, but not set"
-        case "value_error":
-            return message.removeprefix("Value error, ")
-        case _:
-            return f"{str(problem['input'])[:200]!r} refused: {message[:1].lower()}{message[1:]}"
 
 
 def _suggestion(problem: ErrorDetails) -> str | None:

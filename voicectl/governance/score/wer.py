@@ -64,7 +64,7 @@ def normaliser_version() -> str:
 @functools.cache
 def _normaliser() -> Callable[[str], str]:
     # Reads a table of spellings; commands that compare nothing need not wait for it.
-    from whisper_normalizer.english import EnglishTextNormalizer  # type: ignore[import-untyped]  # no stubs
+    from whisper_normalizer.english import EnglishTextNormalizer
 
     normalise: Callable[[str], str] = EnglishTextNormalizer()
     return normalise

@@ -101,6 +101,18 @@ def test_barge_in_counts_until_the_last_audible_sample_of_what_it_interrupted() 
     assert sample_of(SPEECH, view(reply(51.4), interrupted=cut)).barge_in_stop_s is None
 
 
+def test_reply_that_never_stopped_is_censored_when_the_caller_stops_waiting() -> None:
+    barge_in = replace(SPEECH, turn=ReadyTurn("stop", "barge-in", 0, 1.2, 1.0, after_s=0.5))
+    endless = replace(reply(49.8, tone(11.1)), status=None)
+    sample = sample_of(barge_in, view(interrupted=endless, over_at=61.0))
+    # Onset at 50.1; it was heard until 60.9.
+    assert (sample.barge_in_stop_s, sample.barge_in_censored_s) == (None, pytest.approx(10.9))
+    assert sample.end == "timed-out"
+    fell_silent = replace(reply(49.8, tone(0.5)), status=None)
+    sample = sample_of(barge_in, view(interrupted=fell_silent, over_at=61.0))
+    assert (sample.barge_in_stop_s, sample.barge_in_censored_s) == (pytest.approx(0.2, abs=0.001), None)
+
+
 def test_reply_that_was_over_before_was_not_interrupted() -> None:
     assert stop_s(reply(49.0, tone(0.5)), 50.0) is None
 

@@ -24,7 +24,7 @@ TURN = TurnSample(1, "hello", "speech", "answered", 1.0, 0.3, stages_s={"stt": N
 WORKLOAD = ReadyWorkload(
     "mine", "", (ReadyConversation("one", 1.0, (ReadyTurn("a", "speech", 0, 1.0, 1.0),)),), (Sound(b"\0\1", None, 0.5),)
 )
-ASSIGNMENT = Assignment("ws://x", {}, WORKLOAD, 1, None, 10.0, 10.0, 60.0, starts=((0, 0.5),))
+ASSIGNMENT = Assignment("ws://x", {}, WORKLOAD, 1, "{}", False, False, None, 10.0, 10.0, 60.0, starts=((0, 0.5),))
 
 
 def pipe(content: bytes) -> asyncio.StreamReader:

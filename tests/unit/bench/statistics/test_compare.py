@@ -58,10 +58,11 @@ def test_pairs_see_what_unpaired_turns_do_not() -> None:
 
 
 def test_two_samples_of_one_system_do_not_differ() -> None:
-    outcomes = [
-        compare(steady(seed=n), steady(seed=n + 50) if n else steady(seed=99), warm_up=0).outcome for n in range(4)
-    ]
-    assert outcomes.count("no difference shown") >= 3
+    pairs = [(steady(num_calls=20, seed=n), steady(num_calls=20, seed=n + 50)) for n in range(12)]
+    plans = [(replace(one, plan=replace(one.plan, seed=1)), other) for one, other in pairs]
+    outcomes = [compare(one, other, warm_up=0, tolerance=0.0).outcome for one, other in plans]
+    # `scripts/check_decisions.py` says how often that goes wrong: in at most 5 of 100.
+    assert outcomes.count("no difference shown") >= 10
 
 
 def test_superiority_and_delta_agree() -> None:
