@@ -87,9 +87,10 @@ bench-decode: $(VENV)/.dev models  ## Compare the scheduler with a bare loop ove
 bench-refusal: $(VENV)/.dev models  ## Measure how soon a call too many is refused
 	$(BIN)/python scripts/bench_refusal.py --calls 8 --tries 100
 
-bench-faults: $(VENV)/.dev models  ## Kill each worker 20 times under 8 calls, then the gateway; about 15 minutes
+bench-faults: $(VENV)/.dev models  ## Kill each worker 20 times under 8 calls, then the gateway; about 20 minutes
 	$(BIN)/python scripts/fault_workers.py --calls 8 --times 20
 	$(BIN)/python scripts/fault_workers.py --gateway
+	$(BIN)/python scripts/fault_records.py
 
 bench-records: $(VENV)/.dev  ## Measure how fast calls are recorded, and what that takes from them
 	$(BIN)/python scripts/bench_records.py

@@ -100,7 +100,7 @@ def voices_of(workload: Workload, folder: Path) -> list[Samples]:
 async def gateway_with(overrides: list[str]) -> AsyncIterator[str]:
     """Start a gateway of profile cpu and give its URL."""
     async with private_gateway("cpu", overrides) as gateway:
-        yield await gateway.url()
+        yield await gateway.settled_url()
 
 
 def keep(path: Path, document: object) -> None:

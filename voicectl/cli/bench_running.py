@@ -129,7 +129,7 @@ async def bench_target(options: TargetOptions, view: View) -> "AsyncIterator[Tar
     view.note(f"starting a private gateway with profile {profile.name} …")
     async with private_gateway(options.profile, options.settings) as gateway:
         server = (("profile", profile.name), *((f"model {role}", name) for role, name in profile.model_names().items()))
-        yield Target(await gateway.url(), private=True, server=server)
+        yield Target(await gateway.settled_url(), private=True, server=server)
 
 
 async def refuse_unreachable(target: "Target", timeout_s: float = PROBE_TIMEOUT_S) -> None:

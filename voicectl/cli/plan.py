@@ -215,6 +215,6 @@ def _gateway(profile: str | None, settings: list[str] | None) -> Callable[[], Ab
     @asynccontextmanager
     async def opened() -> AsyncIterator[str]:
         async with private_gateway(profile, settings or ()) as gateway:
-            yield await gateway.url()
+            yield await gateway.settled_url()
 
     return opened

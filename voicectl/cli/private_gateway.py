@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import IO, Any, Final
+from urllib.request import urlopen
 
 from voicectl.bench.caller import GatewayUnreachable
 from voicectl.core.errors import EngineError, VoicectlError
 
 START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 15.0
+SETTLE_TIMEOUT_S: Final = 60.0
+_POLL_S: Final = 0.2
 _SHOWN_LINES: Final = 5
 _HINT: Final = "run `voicectl serve` to see all it says"
 
@@ -51,6 +54,19 @@ class PrivateGateway:
             ) from error
         raise self._failure(told, status)
 
+    async def settled_url(self, *, timeout_s: float = SETTLE_TIMEOUT_S) -> str:
+        """Wait until spare processes are ready as well, as in a service that runs for long; return the URL.
+
+        They load for some seconds, which is not what a measurement is about. One that does not come is not waited
+        for longer than `timeout_s`. Raises GatewayFailed or EngineError.
+        """
+        url = await self.url()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not await asyncio.to_thread(_has_its_spares, url):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(_POLL_S)
+        return url
+
     async def stop(self) -> None:
         """End the gateway by its own pid: first by closing what it reads, then with a kill."""
         if self._process.returncode is not None:
@@ -81,6 +97,16 @@ class PrivateGateway:
         lines = self._log.read().decode("utf-8", "replace").split("\n")
         kept = [line for line in lines if line.strip()][-_SHOWN_LINES:]
         return "".join(f"\n       {line}" for line in kept) or " none"
+
+
+def _has_its_spares(url: str) -> bool:
+    """Tell whether every worker that is to have a spare has one that is ready."""
+    try:
+        with urlopen(f"{url.replace('ws', 'http', 1)}/metrics", timeout=_POLL_S * 10) as answer:  # noqa: S310 - our own
+            text = answer.read().decode()
+    except OSError:
+        return False
+    return not any(line.startswith("voicectl_worker_spare{") and line.endswith(" 0.0") for line in text.splitlines())
 
 
 @asynccontextmanager

@@ -38,7 +38,8 @@ class WorkerState:
     """How a worker is. `restarts` counts its starts after the first, `queued` its open requests.
 
     `last_exit` says how it ended last, `metrics` is what it measured a second ago, `spare` tells whether
-    another process waits to take its place, `fallback` whether it only stands in for another worker.
+    another process waits to take its place, as prepared as it is to be (None where none is wanted), `fallback`
+    whether it only stands in for another worker.
     """
 
     name: str
@@ -49,7 +50,7 @@ class WorkerState:
     queued: int
     metrics: tuple[MetricFamily, ...] = ()
     last_exit: str | None = None
-    spare: bool = False
+    spare: bool | None = None
     fallback: bool = False
 
 
@@ -97,7 +98,7 @@ class Supervisor:
 
     def state(self) -> WorkerState:
         """Return how the worker is now."""
-        process, spare = self._process, self._spare
+        process = self._process
         return WorkerState(
             name=self._plan.name,
             stages=self._plan.stages,
@@ -107,7 +108,7 @@ class Supervisor:
             queued=self._client.num_open,
             metrics=() if process is None else process.metrics,
             last_exit=self._last_exit,
-            spare=spare is not None and not spare.ended,
+            spare=self._spare_waits(),
             fallback=self._fallback,
         )
 
@@ -235,6 +236,14 @@ class Supervisor:
         self._log.info("worker_ready", pid=process.pid, stages=self._plan.stages)
 
     # --- the spare ---------------------------------------------------------------------------
+
+    def _spare_waits(self) -> bool | None:
+        if self._spare_kind == "none":
+            return None
+        spare = self._spare
+        if spare is None or spare.ended:
+            return False
+        return self._spare_kind == "started" or spare.ready.is_set()
 
     async def _keep_spare(self) -> None:
         """See that a spare waits, and still answers if it has its models."""

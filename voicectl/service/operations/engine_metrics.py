@@ -52,12 +52,13 @@ def _workers(workers: Mapping[str, WorkerState]) -> Iterator[Metric]:
     state = GaugeMetricFamily("voicectl_worker_state", "1 for the worker's state.", labels=(*labels, "state"))
     restarts = CounterMetricFamily("voicectl_worker_restarts", "Starts of the worker after its first.", labels=labels)
     queued = GaugeMetricFamily("voicectl_worker_queued", "Requests that wait or run.", labels=labels)
-    spare = GaugeMetricFamily("voicectl_worker_spare", "Whether a spare process waits.", labels=labels)
+    spare = GaugeMetricFamily("voicectl_worker_spare", "Whether a spare process waits, where one is to.", labels=labels)
     for name, worker in workers.items():
         up.add_metric((name,), worker.state == "ready")
         restarts.add_metric((name,), worker.restarts)
         queued.add_metric((name,), worker.queued)
-        spare.add_metric((name,), worker.spare)
+        if worker.spare is not None:
+            spare.add_metric((name,), worker.spare)
         add_state(state, (name,), worker.state, WORKER_STATES)
     return iter((up, state, restarts, queued, spare))
 
