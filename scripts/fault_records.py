@@ -68,7 +68,7 @@ async def all_replayed(settings: list[str], spill: Path) -> None:
         if await until_ready(f"http://127.0.0.1:{port}") is None:
             raise SystemExit("error: the gateway did not start")
         until = time.monotonic() + REPLAY_S
-        while any(spill.glob("*.spill")) and time.monotonic() < until:
+        while any(spill.glob("*.spill")) and time.monotonic() < until:  # noqa: ASYNC110, ASYNC240 - another process
             await asyncio.sleep(0.1)
         gateway.terminate()
         await gateway.wait()

@@ -19,6 +19,7 @@ from tests.hosts.releases import GOOD, Shelf
 
 POINTS = int(os.environ.get("VOICECTL_HOSTS_POINTS", "1"))
 """How many moments each test tries; the long campaign tries 30."""
+pytestmark = pytest.mark.timeout(900 + 400 * POINTS)
 KILLS_A_HOST = 8
 """How often the commands on one host are killed at most before they may end."""
 SEED = int(os.environ.get("VOICECTL_HOSTS_SEED", str(int(time.time()))))
