@@ -62,12 +62,14 @@ class GeneratorHealth:
     """Whether the load came as it was meant to: lateness of frames and call starts, use of the client's cores.
 
     `lag_s` are samples of how late frames and starts were (a bounded, evenly thinned sample is enough);
-    `cpu_share` is the largest share, 0 to 1, of one core that any process of the generator used.
+    `cpu_share` is the largest share, 0 to 1, of one core that any process of the generator used, `stolen_share`
+    the part of the processor time this machine asked for that its hypervisor gave to others.
     """
 
     lag_s: tuple[float, ...]
     cpu_share: float
     cores: int
+    stolen_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

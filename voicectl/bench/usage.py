@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 PROC: Final = Path("/proc")
 _LIBRARIES: Final = {"stt": "ctranslate2", "llm": "libllama", "tts": "espeak"}
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -93,6 +95,25 @@ def own_s() -> float:
     spent = os.times()
     live = sum(usage.cpu_s for pid, usage in family(os.getpid()).items() if pid != os.getpid())
     return spent.user + spent.system + spent.children_user + spent.children_system + live
+
+
+class Stolen:
+    """What a hypervisor gives to other machines of the processor time that this one asks for, from now on."""
+
+    def __init__(self) -> None:
+        self._began: Final = _stolen_and_wanted_s()
+
+    def share(self) -> float:
+        """Return the part of it, 0 to 1; 0 where the system does not tell."""
+        stolen_s, wanted_s = (now - then for now, then in zip(_stolen_and_wanted_s(), self._began, strict=True))
+        return max(0.0, stolen_s) / wanted_s if wanted_s > 0 else 0.0
+
+
+def _stolen_and_wanted_s() -> tuple[float, float]:
+    times = psutil.cpu_times()
+    stolen_s = float(getattr(times, "steal", 0.0))
+    worked_s = sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq"))
+    return stolen_s, worked_s + stolen_s
 
 
 class Others:

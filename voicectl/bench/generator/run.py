@@ -17,6 +17,7 @@ from voicectl.bench.generator.process import GeneratorFailed, WorkerProcess
 from voicectl.bench.generator.progress import Progress, Tally
 from voicectl.bench.generator.target import Target, session_update
 from voicectl.bench.run_record import FORMAT, CallSample, GeneratorHealth, LoadPlan, RunRecord
+from voicectl.bench.usage import Stolen
 from voicectl.bench.workload.arrivals import MAX_CALLS, drawn_starts
 from voicectl.bench.workload.ready import ReadyWorkload
 from voicectl.core.errors import UsageError
@@ -155,7 +156,7 @@ class _Run:
                 workers.append(await WorkerProcess.begin())
             await asyncio.gather(*(self._prepare(worker, place, count) for place, worker in enumerate(workers)))
             begun_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-            tally = Tally(self.plan.duration_s, time.monotonic() + _LEAD_S)
+            tally, stolen = Tally(self.plan.duration_s, time.monotonic() + _LEAD_S), Stolen()
             for worker in workers:
                 await worker.tell(Go(tally.epoch_at))
             finished = await self._watch(workers, tally)
@@ -174,6 +175,7 @@ class _Run:
                 lag_s=merged((one.stride, one.lag_s) for one in finished),
                 cpu_share=max((one.cpu_share for one in finished), default=1.0),
                 cores=cores,
+                stolen_share=stolen.share(),
             ),
             calls=tuple(sorted(calls, key=lambda call: call.call)),
         )

@@ -53,6 +53,7 @@ def run_document(record: RunRecord, summary: RunSummary) -> dict[str, Any]:
             "lag_p99_s": summary.lag_p99_s,
             "cpu_share": summary.cpu_share,
             "cores": record.health.cores,
+            "stolen_share": record.health.stolen_share,
         },
         "begun_at": record.begun_at,
         "wall_s": record.wall_s,

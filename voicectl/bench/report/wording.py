@@ -16,6 +16,8 @@ HEADLINES: Final[Mapping[str, str]] = {
     "setup": "call set-up",
 }
 """The metrics that are told percentile by percentile; all others are stages."""
+TOLD_STOLEN_SHARE: Final = 0.02
+"""From when on it is told that a hypervisor gave processor time to others."""
 _LAST: Final = len(STAGES)
 
 
@@ -145,7 +147,10 @@ def warm_up_text(summary: RunSummary) -> str:
 def generator_text(summary: RunSummary, record: RunRecord) -> str:
     """Return how punctual and how busy the generator was."""
     lag = "lag unknown" if summary.lag_p99_s is None else f"lag P99 {milliseconds(summary.lag_p99_s)} ms"
-    return f"{lag}, busiest core {100 * summary.cpu_share:.0f} % of {record.health.cores}"
+    stolen = record.health.stolen_share
+    # A guest of a busy hypervisor is slower than itself, which no interval tells.
+    lost = f", {100 * stolen:.0f} % of this machine's time went to other guests" if stolen >= TOLD_STOLEN_SHARE else ""
+    return f"{lag}, busiest core {100 * summary.cpu_share:.0f} % of {record.health.cores}{lost}"
 
 
 def calls_text(record: RunRecord) -> str:
