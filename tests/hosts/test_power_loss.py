@@ -167,6 +167,7 @@ def test_killed_upgrade_leaves_one_release_serving(
     measured("hosts that they were run on", num_hosts, "hosts")
 
 
+@pytest.mark.beyond_core
 def test_power_loss_of_a_serving_host_brings_the_same_release_back(
     new_guest: Guests, installed: Installed, shelf: Shelf, measured: Measured
 ) -> None:

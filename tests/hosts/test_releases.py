@@ -58,10 +58,12 @@ async def test_upgrade_during_a_live_call_keeps_the_conversation(
     ("change", "says"),
     [
         pytest.param(CRASHES, "", id="crashes"),
-        pytest.param(TALKS_GARBAGE, "the voice does not say the answer", id="talks-garbage"),
+        pytest.param(
+            TALKS_GARBAGE, "the voice does not say the answer", id="talks-garbage", marks=pytest.mark.beyond_core
+        ),
         pytest.param(TOO_SLOW, "ms are allowed", id="too-slow", marks=pytest.mark.beyond_core),
         pytest.param(CRASHES_IN_CALLS, "", id="crashes-in-calls", marks=pytest.mark.campaign),
-        pytest.param(FAILS_ON_THE_REAL_PORT, "", id="fails-on-the-real-port"),
+        pytest.param(FAILS_ON_THE_REAL_PORT, "", id="fails-on-the-real-port", marks=pytest.mark.beyond_core),
     ],
 )
 def test_broken_release_is_taken_back_by_itself(
@@ -84,6 +86,7 @@ def test_broken_release_is_taken_back_by_itself(
     assert guest.read("find /var/lib/systemd/coredump /var/crash -type f 2>/dev/null || true") == ""
 
 
+@pytest.mark.beyond_core
 def test_release_that_fails_only_in_service_was_really_switched_to(guest: Machine) -> None:
     assert "works on the gate's port alone" in journal(guest)
 
