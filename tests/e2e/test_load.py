@@ -3,6 +3,7 @@
 import asyncio
 import urllib.request
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -66,7 +67,9 @@ async def test_every_turn_of_concurrent_calls_is_answered(speech: Path) -> None:
     assert len(turns) == NUM_CALLS * NUM_TURNS
     # A caller may be cut in on once; nobody waits in vain.
     assert {turn.end for turn in turns} <= {"answered", "cut-in"}
-    assert sum(turn.v2v_s is not None for turn in turns) >= NUM_CALLS * NUM_TURNS - 1
+    waited_s = [turn.v2v_s for turn in turns if turn.v2v_s is not None]
+    assert len(waited_s) >= NUM_CALLS * NUM_TURNS - 1
+    assert median(waited_s) < 5
     # Paced, not in bursts: a frame that comes late at all comes a few frames late, not a sentence.
     lateness_s = quantile(samples, "voicectl_playout_lateness_seconds", 0.5)
     assert lateness_s is not None

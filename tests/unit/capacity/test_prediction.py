@@ -67,7 +67,7 @@ def test_the_highest_load_keeps_the_promise_and_the_next_does_not() -> None:
 
 
 def test_the_knee_is_inside_its_interval_and_rises_with_the_limit() -> None:
-    tight, loose = (knee(HOST, Slo(95, limit), most=24) for limit in (1.0, 2.0))
+    tight, loose = (knee(HOST, Slo(95, limit), most=24) for limit in (0.85, 1.5))
     assert 0 < tight.low <= tight.calls <= tight.high
     assert tight.calls < loose.calls
 
