@@ -5,17 +5,19 @@ import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import IO, Any, Final
 from urllib.request import urlopen
 
 from voicectl.bench.caller import GatewayUnreachable
+from voicectl.bench.scrape import MetricsUnreadable, Sample, samples_of
 from voicectl.core.errors import EngineError, VoicectlError
 
 START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 15.0
 SETTLE_TIMEOUT_S: Final = 60.0
+SPARE_METRIC: Final = "voicectl_worker_spare"
 _POLL_S: Final = 0.2
 _SHOWN_LINES: Final = 5
 _HINT: Final = "run `voicectl serve` to see all it says"
@@ -63,7 +65,7 @@ class PrivateGateway:
         url = await self.url()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not await asyncio.to_thread(_has_its_spares, url):  # noqa: ASYNC110 - another process
+                while not has_its_spares(await asyncio.to_thread(_metrics, url)):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(_POLL_S)
         return url
 
@@ -99,14 +101,19 @@ class PrivateGateway:
         return "".join(f"\n       {line}" for line in kept) or " none"
 
 
-def _has_its_spares(url: str) -> bool:
-    """Tell whether every worker that is to have a spare has one that is ready."""
+def _metrics(url: str) -> list[Sample]:
+    """Return what the gateway tells of itself; nothing while it does not."""
     try:
-        with urlopen(f"{url.replace('ws', 'http', 1)}/metrics", timeout=_POLL_S * 10) as answer:  # noqa: S310 - our own
-            text = answer.read().decode()
-    except OSError:
-        return False
-    return not any(line.startswith("voicectl_worker_spare{") and line.endswith(" 0.0") for line in text.splitlines())
+        with urlopen(f"{url}/metrics", timeout=_POLL_S * 10) as answer:  # noqa: S310 - our own gateway on loopback
+            return samples_of(answer.read().decode())
+    except (OSError, MetricsUnreadable):
+        return []
+
+
+def has_its_spares(samples: Iterable[Sample]) -> bool:
+    """Tell whether a gateway told of itself, and of no worker that still waits for its spare."""
+    told = list(samples)
+    return bool(told) and not any(one.name == SPARE_METRIC and not one.value for one in told)
 
 
 @asynccontextmanager
