@@ -67,7 +67,8 @@ def fetch_wheels(
 ) -> tuple[Wheel, ...]:
     """Return a wheel for every package of the lock file that need not be compiled, and pip's, all checked.
 
-    `more` names further lock files of the checkout. The wheels are kept in `cache`. Raises BuildFailed when one cannot be had, IntegrityError when its digest is wrong.
+    `more` names further lock files of the checkout. The wheels are kept in `cache`. Raises BuildFailed when one cannot
+    be had, IntegrityError when its digest is wrong.
     """
     pins = [
         *[pin for pin in read_requirements(source / RUNTIME_LOCK) if pin.name not in BUILT_HERE],
