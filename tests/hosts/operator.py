@@ -61,19 +61,27 @@ class Operator:
 
     def install(self, bundle: Path, machines: Iterable[Machine], *options: str) -> Outcome:
         """Run `voicectl install`; API keys that were made are kept."""
-        return self._keep_keys(self.run("install", *self._bundle(bundle), *self._hosts(machines), *options))
+        return self._keep_keys(self.run("install", *self.bundle(bundle), *self._hosts(machines), *options))
 
     def upgrade(self, bundle: Path, machines: Iterable[Machine], *options: str) -> Outcome:
         """Run `voicectl upgrade`."""
-        return self._keep_keys(self.run("upgrade", *self._bundle(bundle), *self._hosts(machines), *options))
+        return self._keep_keys(self.run("upgrade", *self.bundle(bundle), *self._hosts(machines), *options))
 
     def on(self, command: str, machines: Iterable[Machine], *options: str) -> Outcome:
         """Run a command that needs no bundle, such as `rollback`, `status` or `uninstall`."""
         return self.run(command, *self._hosts(machines), *options)
 
+    def on_inventory(self, command: str, machines: Sequence[Machine], *options: str) -> Outcome:
+        """Run a command on the hosts of an Ansible inventory, which calls them by their names."""
+        self.trust(machines)
+        inventory = self.home / "hosts.ini"
+        lines = [f"{machine.name} ansible_host={machine.address} ansible_user=root" for machine in machines]
+        inventory.write_text("[gateways]\n" + "\n".join(lines) + "\n")
+        return self.run(command, "--inventory", str(inventory), *self._reached(), *options)
+
     def start(self, command: str, bundle: Path, machines: Iterable[Machine], *options: str) -> "subprocess.Popen[str]":
         """Start `install` or `upgrade` in a process group of its own and return without waiting."""
-        words = self._command(command, *self._bundle(bundle), *self._hosts(machines), *options)
+        words = self._command(command, *self.bundle(bundle), *self._hosts(machines), *options)
         return subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environment(),
             stdin=subprocess.DEVNULL, start_new_session=True,
@@ -103,10 +111,13 @@ class Operator:
     def _hosts(self, machines: Iterable[Machine]) -> list[str]:
         machines = list(machines)
         self.trust(machines)
-        reached = ["--key", str(operator_key()), "--known-hosts", str(self.known_hosts)]
-        return [*reached, *(f"root@{machine.address}" for machine in machines)]
+        return [*self._reached(), *(f"root@{machine.address}" for machine in machines)]
 
-    def _bundle(self, bundle: Path) -> list[str]:
+    def _reached(self) -> list[str]:
+        return ["--key", str(operator_key()), "--known-hosts", str(self.known_hosts)]
+
+    def bundle(self, bundle: Path) -> list[str]:
+        """Return the options that name a bundle and whom to trust."""
         return ["--bundle", str(bundle), "--allowed-signers", str(self.allowed_signers)]
 
     def _command(self, *arguments: str) -> Sequence[str]:

@@ -179,6 +179,16 @@ def test_altered_bundle_is_4(operator: Operator, shelf: Shelf, fresh: Machine, u
     assert changes(fresh, untouched) == set()
 
 
+def test_check_tells_what_would_change_and_changes_nothing(
+    operator: Operator, shelf: Shelf, fresh: Machine, untouched: set[str]
+) -> None:
+    outcome = operator.install(shelf.real(), [fresh], *OPTIONS, "--check").succeeded()
+    assert outcome.host(fresh)["changed"] > 5
+    assert fresh.address not in operator.api_keys
+    assert changes(fresh, untouched) == set()
+    assert active_release(fresh) is None
+
+
 def test_second_command_on_the_same_host_is_11(fresh: Machine, shelf: Shelf, tmp_path: Path) -> None:
     operator = Operator(tmp_path, shelf.allowed_signers)
     first = operator.start("install", shelf.real(), [fresh], *OPTIONS, "--check")
@@ -217,6 +227,13 @@ def test_configuration_edited_by_hand_is_kept_and_named(new_guest: Guests, insta
     assert again.code in (0, 12), again.error or again.document
     assert machine.read("cat /etc/voicectl/host.yaml") == edited
     assert "Nice=5" in machine.read("cat /etc/systemd/system/voicectl.service.d/ours.conf")
+    assert installed.operator.on("status", [machine], "--accept").code == 0
+    program = machine.read("ls /opt/voicectl/current/venv/lib/python3*/site-packages/voicectl/__main__.py")
+    machine.ssh(f"printf '# altered\\n' >> {program}")
+    assert installed.operator.on("status", [machine]).code == 0
+    assert_drift(installed.operator.on("status", [machine], "--verify"), "__main__.py")
+    machine.ssh(f"sed -i '$ d' {program}")
+    assert installed.operator.on("status", [machine], "--verify").code == 0
     assert_serves_one_of(machine, {shelf.release_id(installed.bundle)}, installed.question, installed.api_key)
 
 

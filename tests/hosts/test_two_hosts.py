@@ -44,8 +44,11 @@ def test_two_hosts_are_upgraded_by_one_command(
     for machine in machines:
         machine.boot()
     newer = shelf.changed(GOOD)
-    outcome = installed.operator.upgrade(newer, machines, *OPTIONS).succeeded()
+    operator = installed.operator
+    outcome = operator.on_inventory("upgrade", machines, *operator.bundle(newer), *OPTIONS).succeeded()
     measured("two hosts upgraded by one command", outcome.seconds, "s")
+    status = operator.on_inventory("status", machines, "--verify").succeeded()
     for machine in machines:
-        assert outcome.host(machine)["outcome"] == "done"
+        assert outcome.document["hosts"][machine.name]["outcome"] == "done"
+        assert status.document["hosts"][machine.name]["last_verify_ok"] is True
         assert_serves_one_of(machine, {shelf.release_id(newer)}, installed.question, installed.api_key)

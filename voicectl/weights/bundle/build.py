@@ -18,6 +18,7 @@ from voicectl.weights.bundle.manifest import Compatible, GpuNeeds, Manifest, pro
 from voicectl.weights.bundle.nativewheel import NativeWheel
 from voicectl.weights.bundle.requirements import Wheel, render_requirements
 from voicectl.weights.bundle.sbom import deb_components, model_components, render_sbom, wheel_components
+from voicectl.weights.bundle.startfile import STARTER_NAME, starter_program
 from voicectl.weights.bundle.targets import CPU_FLAGS, Target
 from voicectl.weights.bundle.verify import OnProgress
 from voicectl.weights.bundle.wheels import BUILD_LOCK, RUNTIME_LOCK, BuildTools, build_own_wheel, fetch_wheels
@@ -126,6 +127,7 @@ def build_bundle(
             "models.lock": render_lock(lock_of(recipe.models, name="models.lock")).encode(),
             "requirements.txt": render_requirements(wheels).encode(),
             "sbom.spdx.json": render_sbom(name, components),
+            STARTER_NAME: starter_program(),
             f"debs/{INDEX}": packages_index(debs).encode(),
             **{f"golden/{file}": content for file, content in golden.items()},
         }
@@ -175,7 +177,7 @@ def _rendered(files: Mapping[str, bytes], folder: Path) -> list[Placed]:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-    return [Placed(path, folder / path) for path in files]
+    return [Placed(path, folder / path, "0755" if path == STARTER_NAME else "0644") for path in files]
 
 
 def _playbooks(folder: Path) -> list[Placed]:
