@@ -206,7 +206,7 @@ def _settles(machine: Machine) -> None:
     """Wait until what a killed command left running on the host has come to its end."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
-        busy = machine.read("pgrep -f 'release.pyz (activate|rollback|recover|gate)|ansible' || true")
+        busy = machine.read("pgrep -f 'release.pyz ([a]ctivate|[r]ollback|[r]ecover|[g]ate)|[a]nsible' || true")
         if not busy:
             return
         time.sleep(0.2)

@@ -24,7 +24,7 @@ from voicectl.weights.bundle.targets import find_target
 from voicectl.weights.bundle.verify import OnProgress
 from voicectl.weights.store import Store
 
-GOLDEN_QUESTION: Final = "Please tell me about your opening hours on Saturday morning."
+GOLDEN_QUESTION: Final = "What are your opening hours on Saturday?"
 _KERNEL: Final = re.compile(r"[0-9][0-9A-Za-z.+~-]{0,63}")
 GOLDEN_BOUNDS: Final = {"max_wer": 0.2, "max_reply_wer": 0.5, "min_reply_rms": 0.003, "max_v2v_ms": 5000}
 """What a release may get wrong at most before it is not activated.

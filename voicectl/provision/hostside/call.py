@@ -26,8 +26,8 @@ CLOSED_CODES: Final = ("use_case_demoted", "use_case_not_promoted")
 """Refusals that somebody decided; that nothing is open because a file cannot be read is none of them."""
 _KEY_READABLE: Final = 0o077 & ~WRITABLE_BY_OTHERS
 _MIN_SAMPLES: Final = 2400
-MAX_REPLY_TOKENS: Final = 16
-"""Some three seconds of speech: enough to be judged by, and nobody waits for the rest of a long answer."""
+MAX_REPLY_TOKENS: Final = 10
+"""Some two seconds of speech: enough to be judged by, and nobody waits for the rest of a long answer."""
 
 
 @dataclass(frozen=True, slots=True)
