@@ -16,7 +16,7 @@ import pytest
 
 from voicectl.core.config import load_profile
 from voicectl.core.errors import ConfigError, DeadlineExceeded, EngineError, WorkerDied
-from voicectl.core.ports import ChatRequest, SpeechChunk, TextDelta, Transcript
+from voicectl.core.ports import ChatRequest, LanguageModel, SpeechChunk, TextDelta, Transcript
 from voicectl.core.profile import Profile
 from voicectl.core.sections.hardware import Stage, Worker
 from voicectl.engine.breaker import BreakerOpen
@@ -290,6 +290,24 @@ async def test_fallback_answers_while_the_usual_worker_is_away(tmp_path: Path) -
         assert (await hear(running, "slow")).text == f"by {pid_of(running, 'other')}"
         running.prefer_fallbacks(False)
         assert (await hear(running, "slow")).text == f"by {pid_of(running, 'stt')}"
+
+
+async def test_no_fallback_stands_in_for_the_main_model(tmp_path: Path) -> None:
+    async with engine(tmp_path, "llm", chosen=with_fallback("llm")) as running:
+
+        async def writers(model: LanguageModel, num_tokens: int) -> set[str]:
+            deltas = model.generate(ask("pid", num_tokens), timeout_s=10.0)
+            return {word async for delta in deltas for word in delta.text.split()}
+
+        usual, other = (str(pid_of(running, name)) for name in ("llm", "other"))
+        running.prefer_fallbacks(True)
+        assert await writers(running.language_model, 2) == {other}
+        assert await writers(running.main_language_model, 2) == {usual}
+        waiting = asyncio.ensure_future(writers(running.main_language_model, 400))
+        await asyncio.sleep(0.1)
+        kill(running, "llm")
+        with pytest.raises(WorkerDied):
+            await waiting
 
 
 async def test_workers_report_what_they_measured(tmp_path: Path) -> None:

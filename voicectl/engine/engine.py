@@ -174,6 +174,11 @@ class Engine:
         return self._ports.language_model
 
     @property
+    def main_language_model(self) -> LanguageModel:
+        """Text to text by the model that the profile names, never by a fallback: what is known by its digest."""
+        return self._ports.main_language_model
+
+    @property
     def synthesizer(self) -> Synthesizer:
         """Text to speech."""
         return self._ports.synthesizer

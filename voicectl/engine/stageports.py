@@ -81,6 +81,12 @@ class StagePorts:
         return _placed("llm", self._language_model)
 
     @property
+    def main_language_model(self) -> LanguageModel:
+        """The model that the profile names, and no other: neither a fallback nor another attempt stands in for it."""
+        routes: StageRoutes[LanguageModel] | None = self._all.get("llm")
+        return _placed("llm", None if routes is None else routes.routes[0].port)
+
+    @property
     def synthesizer(self) -> Synthesizer:
         """Text to speech."""
         return _placed("tts", self._synthesizer)

@@ -92,7 +92,7 @@ async def _answer(profile: Profile, engine: Engine, vad: Path, services: CallSer
     tell_admission(metrics, admission)
     quiet = Quiet(is_busy=lambda: admission.draining or len(admission) > 0)
     services = replace(services, observers=(*services.observers, quiet))
-    scoring = ScoringTask(background_scoring(profile, around.records, engine.language_model, quiet), around.run)
+    scoring = ScoringTask(background_scoring(profile, around.records, engine.main_language_model, quiet), around.run)
     scoring.tell(metrics)
     opener = CallOpener(
         profile,

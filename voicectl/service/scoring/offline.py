@@ -54,7 +54,9 @@ async def private_judge(profile: Profile, rubric: Rubric) -> AsyncIterator[Local
     """Start the language model and return a judge on it. Raises EngineError when it cannot start."""
     roots = model_roots(profile, ["llm"])
     async with Engine(profile, roots, stages=("llm",), options=EngineOptions(standby=False)) as engine:
-        yield LocalJudge(engine.language_model, rubric, digest=digest_of(profile, rubric), limits=judge_limits(profile))
+        yield LocalJudge(
+            engine.main_language_model, rubric, digest=digest_of(profile, rubric), limits=judge_limits(profile)
+        )
 
 
 async def score_calls(
