@@ -140,6 +140,7 @@ def on_transcribed(state: State, event: told.TurnTranscribed) -> None:
         return
     turn.hearing.text = event.text
     turn.hearing.duration_s = event.duration_s
+    turn.hearing.confidence = event.confidence
     turn.hearing.transcribed_at = state.at
     if turn is state.settling:
         _settle(state, turn, turn.hearing)
@@ -229,7 +230,7 @@ def _settle(state: State, turn: CallerTurn, hearing: Hearing) -> None:
         return
     item, previous = _add_to_history(state, turn, text)
     if state.settings.transcription_enabled:
-        state.emit(ev.TranscriptFinal(turn.item_id, text, hearing.duration_s))
+        state.emit(ev.TranscriptFinal(turn.item_id, text, hearing.duration_s, hearing.confidence))
     state.emit(ev.ItemDone(item, previous))
     holding.go_on(state, turn.item_id)
     state.close_turn(turn)

@@ -61,11 +61,15 @@ class CallerWasNoise:
 
 @dataclass(frozen=True, slots=True)
 class TurnTranscribed:
-    """The words of the turn up to the pause that `hearing_id` names; empty for no credible speech."""
+    """The words of the turn up to the pause that `hearing_id` names; empty for no credible speech.
+
+    `confidence` is that of `Transcript`.
+    """
 
     hearing_id: int
     text: str
     duration_s: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Hearing:
     started_at: float
     text: str | None = None
     duration_s: float = 0.0
+    confidence: float | None = None
     transcribed_at: float | None = None
 
 

@@ -300,11 +300,15 @@ class TranscriptDelta:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptFinal:
-    """The words of the caller's turn. `duration_s` is the length of the audio they stand for."""
+    """The words of the caller's turn. `duration_s` is the length of the audio they stand for.
+
+    `confidence` is how sure speech recognition was of them, 0 to 1; None where it does not tell, or there are none.
+    """
 
     item_id: str
     text: str
     duration_s: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

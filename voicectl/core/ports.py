@@ -1,5 +1,6 @@
 """The Protocols through which `service` wires the planes to the engine, and what passes through them."""
 
+import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -35,6 +36,11 @@ class Transcript:
     no_speech_prob: float
     compression_ratio: float
     window_frames: int
+
+    @property
+    def confidence(self) -> float | None:
+        """Return how sure the model was of its words, 0 to 1: the geometric mean of their probabilities a token."""
+        return math.exp(min(0.0, self.avg_logprob)) if self.text else None
 
 
 @dataclass(frozen=True, slots=True)

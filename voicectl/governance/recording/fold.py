@@ -35,7 +35,16 @@ _TIMES: Final = (
 )
 RECORDED: Final = (
     *_OPENING,
-    *("answered_at", "ended_at", "end_reason", "abandoned", "num_turns", "escalated", "escalation_trigger"),
+    *(
+        "answered_at",
+        "ended_at",
+        "end_reason",
+        "abandoned",
+        "num_turns",
+        "escalated",
+        "escalation_trigger",
+        "confidence",
+    ),
     *(
         "transfer_attempted",
         "disclosure_s",
@@ -80,6 +89,7 @@ class CallFold:
         self._turns: list[_Turn] = []
         self._changed: dict[int, _Turn] = {}
         self._misunderstood_run = 0
+        self._confidence: float | None = None
         self._unheard = False
         self._takers: Final[dict[str, Callable[[GovernanceEvent], None]]] = {
             kinds.STARTED: self._take_start,
@@ -162,6 +172,7 @@ class CallFold:
         turn = self._open_turn()
         turn.heard[event.body["item_id"]] = event.body.get("text") or ""
         self._count_redactions(event)
+        self._confidence = event.body.get("confidence")
         seconds = event.body.get("audio_s")
         if seconds is not None:
             self._set(audio_s=self._values.get("audio_s", 0.0) + seconds)
@@ -203,8 +214,10 @@ class CallFold:
     def _take_escalation(self, event: GovernanceEvent) -> None:
         self._set(escalated=True, **self._first_trigger(event.body.get("reason")))
 
-    def _first_trigger(self, trigger: str | None) -> dict[str, str | None]:
-        return {} if self._values.get("escalation_trigger") else {"escalation_trigger": trigger}
+    def _first_trigger(self, trigger: str | None) -> dict[str, str | float | None]:
+        if self._values.get("escalation_trigger"):
+            return {}
+        return {"escalation_trigger": trigger, "confidence": self._confidence}
 
     def _take_end(self, event: GovernanceEvent) -> None:
         if not self._values:

@@ -100,7 +100,8 @@ class CallWork:
             log.warning("transcription_failed", session_id=self._session_id, error=str(error))
             await self._post(told.TurnNotTranscribed(hearing_id, str(error)))
         else:
-            await self._post(told.TurnTranscribed(hearing_id, transcript.text, len(samples) / MODEL_RATE_HZ))
+            duration_s = len(samples) / MODEL_RATE_HZ
+            await self._post(told.TurnTranscribed(hearing_id, transcript.text, duration_s, transcript.confidence))
 
     async def transcribe_partial(self, item_id: str, samples: Samples, *, decides: bool) -> None:
         """Transcribe speech that goes on: if there is capacity, or in any case if its words decide."""

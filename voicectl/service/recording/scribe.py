@@ -238,7 +238,9 @@ class Scribe:
 
     def _transcript(self, _noted: Noted, page: _Page, event: ev.TranscriptFinal) -> _Written:
         said = self._words(page, event.item_id, event.text, "user")
-        return [(kinds.CALLER_SAID, {**said, "audio_s": round(event.duration_s, 3)})]
+        confidence = None if event.confidence is None else round(event.confidence, 3)
+        heard = {"audio_s": round(event.duration_s, 3), "confidence": confidence}
+        return [(kinds.CALLER_SAID, {**said, **heard})]
 
     def _written(self, _noted: Noted, page: _Page, event: ev.ItemAdded) -> _Written:
         item = event.item

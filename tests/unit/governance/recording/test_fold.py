@@ -123,6 +123,17 @@ def test_utterances_before_one_reply_are_one_turn() -> None:
     assert row.transcript == "where is my order please"
 
 
+def test_the_confidence_before_the_first_escalation_is_kept() -> None:
+    def said(number: int, confidence: float | None) -> Noted:
+        return Noted(CALL, ev.TranscriptFinal(f"item_u{number}", "a person please", 1.0, confidence), float(number))
+
+    began = Noted(CALL, Began(), 0.0)
+    asked = Noted(CALL, ev.EscalationRequested("caller asked", 1), 3.5)
+    assert folded(written(scribe(), [began, said(1, 0.9)])).confidence is None
+    assert folded(written(scribe(), [began, said(1, 0.9), said(2, 0.41234), asked, said(4, 0.2)])).confidence == 0.412
+    assert folded(written(scribe(), [began, said(1, None), asked, said(4, 0.2), asked])).confidence is None
+
+
 def test_the_prompt_of_the_first_reply_is_the_calls() -> None:
     changed = [Noted(CALL, ev.SettingsChanged(ev.SessionSettings(instructions=text)), 1.0) for text in ("a", "b", "c")]
     seen = [Noted(CALL, Began(), 0.0), *changed[:2], *turn(CALL, 1), changed[2]]
