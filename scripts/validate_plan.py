@@ -36,13 +36,13 @@ from voicectl.core.log import configure
 from voicectl.media.resample import resample
 from voicectl.service.calibrating import BUSY_CORES, calibrate, live_settings, profile_utterances
 from voicectl.service.validating import (
-    CALLERS_CORES,
     MOST_CALLS,
     Held,
     Validation,
     compared,
     held_by,
     validate,
+    while_held,
     workload_of,
 )
 
@@ -135,11 +135,11 @@ async def shape_in(folder: Path, name: str, speech: Path) -> Conversation:
     return Conversation.read(json.loads(path.read_text()))
 
 
-def host_of(workload: Workload, calibration: Calibration, conversation: Conversation) -> Host:
-    """Return the host as the plan sees it under a workload."""
+def host_of(workload: Workload, calibration: Calibration, conversation: Conversation, level_s: float) -> Host:
+    """Return the host as the plan sees it under a workload that is held for so long."""
     profile = load_profile("cpu", overrides=workload.overrides())
     speeds = calibration.speeds.with_threads(calibration.threads, thread_settings(profile))
-    return Host(speeds, conversation, tuning_of(profile), others_cores=CALLERS_CORES)
+    return while_held(Host(speeds, conversation, tuning_of(profile)), level_s)
 
 
 async def hold(name: str, host: Host, options: argparse.Namespace) -> dict[str, Any]:
@@ -224,7 +224,8 @@ async def campaign(options: argparse.Namespace) -> None:
             told(f"{name} was not held")
             continue
         try:
-            host = host_of(WORKLOADS[name], calibration, await shape_in(folder, name, options.speech))
+            shape = await shape_in(folder, name, options.speech)
+            host = host_of(WORKLOADS[name], calibration, shape, options.level_s)
             if not path.exists():
                 keep(path, await hold(name, host, options))
             document = json.loads(path.read_text())

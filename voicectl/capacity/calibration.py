@@ -12,7 +12,7 @@ from voicectl.capacity.observations import LiveCall
 from voicectl.capacity.speeds import Speeds
 from voicectl.core.errors import ConfigError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_BYTES: Final = 4_000_000
 _HINT: Final = "make a new one with `voicectl plan calibrate`"
 

@@ -49,18 +49,24 @@ class Conversation:
     """Conversations of one kind: each call goes through the turns in a circle, from a turn of its own on.
 
     `think_s` lies between the end of a reply and the caller's next word, up to `think_spread_s` more or less.
-    `context_tokens` is what the model holds of one conversation, on average.
+    Each turn adds `turn_tokens` to what the model holds of the conversation, `turns_behind` lie behind on average.
     """
 
     name: str
     turns: tuple[TurnShape, ...]
     think_s: float
     think_spread_s: float = 0.0
-    context_tokens: int = 300
+    turn_tokens: int = 40
+    turns_behind: float = 6.0
 
     def __post_init__(self) -> None:
         if not self.turns:
             raise ConfigError(f"conversation {self.name} has no turns")
+
+    @property
+    def context_tokens(self) -> int:
+        """Return what the model holds of one conversation, on average."""
+        return round(self.turn_tokens * self.turns_behind)
 
     def cycle_s(self, v2v_s: float = 0.6) -> float:
         """Return the mean time from one turn's first word to the next's."""
@@ -90,6 +96,10 @@ class Conversation:
                 changed, think_s=think_s, think_spread_s=min(think_s, changed.think_spread_s or think_s / 2)
             )
         return changed
+
+    def lasting(self, call_s: float) -> Self:
+        """Return the conversation in calls of that length: at its end all turns lie behind, on average half of them."""
+        return replace(self, turns_behind=max(1.0, call_s / self.cycle_s() / 2))
 
     def document(self) -> dict[str, Any]:
         """Return the conversation as JSON knows it."""
@@ -150,117 +160,18 @@ class Tuning:
 REFERENCE: Final = Conversation(
     "reference",
     (
-        TurnShape(
-            1.10,
-            0.36,
-            11,
-            8,
-            11,
-            (
-                1.06,
-                1.37,
-            ),
-            (),
-            0.076,
-        ),
-        TurnShape(
-            3.38,
-            0.35,
-            16,
-            7,
-            11,
-            (
-                1.06,
-                2.33,
-            ),
-            (),
-            0.048,
-        ),
-        TurnShape(
-            1.85,
-            0.12,
-            13,
-            8,
-            11,
-            (
-                1.01,
-                1.43,
-            ),
-            (Pause(0.64, 0.13),),
-            0.000,
-        ),
-        TurnShape(
-            3.06,
-            0.56,
-            15,
-            8,
-            11,
-            (
-                0.99,
-                1.46,
-            ),
-            (),
-            0.019,
-        ),
-        TurnShape(
-            1.84,
-            0.18,
-            12,
-            10,
-            25,
-            (
-                0.87,
-                3.03,
-            ),
-            (),
-            0.000,
-        ),
-        TurnShape(
-            2.19,
-            0.48,
-            12,
-            7,
-            12,
-            (
-                1.64,
-                1.78,
-            ),
-            (
-                Pause(0.65, 0.13),
-                Pause(1.67, 0.16),
-            ),
-            0.124,
-        ),
-        TurnShape(
-            3.56,
-            0.30,
-            20,
-            8,
-            18,
-            (
-                1.73,
-                2.37,
-            ),
-            (),
-            0.001,
-        ),
-        TurnShape(
-            2.52,
-            0.57,
-            17,
-            8,
-            19,
-            (
-                1.36,
-                2.29,
-            ),
-            (Pause(0.76, 0.18),),
-            0.032,
-        ),
+        TurnShape(1.10, 0.36, 16, 8, 11, (0.99, 1.29), (), 0.076),
+        TurnShape(3.38, 0.35, 21, 7, 12, (1.02, 2.12), (), 0.048),
+        TurnShape(1.85, 0.12, 18, 8, 11, (1.03, 1.29), (Pause(0.64, 0.13),), -0.1),
+        TurnShape(3.06, 0.56, 20, 8, 11, (0.99, 1.29), (), 0.019),
+        TurnShape(1.84, 0.18, 17, 8, 11, (1.03, 1.29), (), -0.1),
+        TurnShape(2.19, 0.48, 17, 7, 25, (1.70, 5.99), (Pause(0.65, 0.13), Pause(1.67, 0.16)), 0.124),
+        TurnShape(3.56, 0.30, 25, 10, 21, (1.63, 3.41), (), 0.001),
+        TurnShape(2.52, 0.57, 22, 9, 25, (1.08, 3.46), (Pause(0.76, 0.18),), 0.032),
     ),
     think_s=6.0,
     think_spread_s=3.0,
-    context_tokens=88,
+    turn_tokens=39,
 )
 """Eight turns of read speech and commands of 2 to 5 s with replies of at most 25 tokens, as the engine of profile
 `cpu` hears and answers them (2026-11): what data sheets are planned with."""

@@ -155,9 +155,8 @@ class LlmStation:
         self._decoding: list[Generation] = []
         self._prefill_due = False
         self._busy = False
-        tuning = bench.tuning
-        resident = min(num_sessions, tuning.hot_sessions) * session_tokens
-        self._idle_tokens = resident if tuning.idle_tokens is None else min(resident, tuning.idle_tokens)
+        self._hot_sessions = min(num_sessions, bench.tuning.hot_sessions)
+        self._session_tokens = session_tokens
 
     def offer(self, generation: Generation) -> None:
         """Take in a reply to write."""
@@ -179,9 +178,14 @@ class LlmStation:
     def _decode(self) -> None:
         batch = list(self._decoding)
         live = sum(one.context_tokens for one in batch)
-        work_s = self._bench.speeds.decode(len(batch), self._idle_tokens + live)
+        work_s = self._bench.speeds.decode(len(batch), self._idle_tokens(len(batch)) + live)
         self._busy = True
         self._bench.compute("llm", "decode", work_s, lambda: self._decoded(batch))
+
+    def _idle_tokens(self, num_busy: int) -> int:
+        """Return what lies in the cache of conversations that wait: attention reads all of it."""
+        held, most = max(0, self._hot_sessions - num_busy) * self._session_tokens, self._bench.tuning.idle_tokens
+        return held if most is None else min(held, most)
 
     def _decoded(self, batch: list[Generation]) -> None:
         self._busy = False

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -179,15 +179,16 @@ def validate_command(
     from voicectl.cli.plan_view import render_validation, validation_document
     from voicectl.core.log import configure
     from voicectl.service.planning import host_of
-    from voicectl.service.validating import CALLERS_CORES, MOST_CALLS
+    from voicectl.service.validating import MOST_CALLS, while_held
 
     configure(json=False, level="error")
     output = Output(json=json)
     chosen = chosen_profile(profile, settings)
-    host = replace(host_of(chosen, calibration), others_cores=CALLERS_CORES)
+    length_s = seconds(length, "--seconds")
+    host = while_held(host_of(chosen, calibration), length_s)
     # Admission must not decide what is measured: loads above the knee are held, too.
     start = _gateway(profile, [*(settings or []), f"server.max_sessions={MOST_CALLS}"])
-    found = asyncio.run(_validate(chosen, start, host, Slo.parse(slo), seconds(length, "--seconds")))
+    found = asyncio.run(_validate(chosen, start, host, Slo.parse(slo), length_s))
     output.result(validation_document(found), lambda console: render_validation(console, found))
 
 

@@ -1,11 +1,12 @@
 """Find out what spoken turns ask of the engine: where callers pause, what ends a turn, how long replies are."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from voicectl.agent.segmenter import Segmenter
 from voicectl.bench.waveform import audible_span
@@ -18,12 +19,14 @@ from voicectl.media.endpointing import Endpointer, Evidence, Hesitated, Resumed,
 from voicectl.media.listening import Listener
 from voicectl.media.vad import VoiceActivityDetector
 
+T = TypeVar("T")
 TIMEOUT_S: Final = 60.0
 AT_ONCE: Final = 2
 LONGEST_WINDOW: Final = 3000
 DEFAULT_LAG_S: Final = 0.03
-TURNS_BEHIND: Final = 3
-"""Turns that a conversation holds on average: six a call, none at its start."""
+WARM_UP_TURNS: Final = 2
+"""Turns at the beginning of a conversation that are not counted: replies to a caller whom the model has just met are
+shorter than later ones."""
 
 
 class _Ear:
@@ -87,27 +90,49 @@ async def profiled(
 ) -> Conversation:
     """Return conversations of these utterances (16 kHz mono), as this engine hears and answers them.
 
-    Nothing is timed, so two are at work at once. Of each reply the first clause is spoken; how long the others sound
-    follows from their letters.
+    The utterances are said in turn, in two calls that begin with different ones: what is replied depends on what was
+    said before. Nothing is timed, so both are at work at once. Of each reply the first clause is spoken; how long the
+    others sound follows from their letters.
     """
-    places = asyncio.Semaphore(AT_ONCE)
+    ears = [_Ear(profile, vad, samples) for samples in utterances]
+    heard = await _two_at_once([ear.turn(engine) for ear in ears])
 
-    async def one(number: int, samples: Samples) -> _Turn:
-        async with places:
-            ear = _Ear(profile, vad, samples)
-            heard = await ear.turn(engine)
-            reply = await _reply(engine, profile, f"calibrate-turn-{number}", heard.text or "Hello?")
-            first_s = await _length_s(engine, reply.clauses[0]) if reply.clauses else 0.0
-            return _Turn(ear.last_s - ear.first_s, heard, reply, first_s)
+    async def call(number: int, said: Sequence[int]) -> list[_Written]:
+        texts = [heard[index].text or "Hello?" for index in said]
+        return await _replies(engine, profile, f"calibrate-call-{number}", texts)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(number, samples)) for number, samples in enumerate(utterances)]
-    found = [task.result() for task in tasks]
+    calls = _calls(len(utterances))
+    written = await _two_at_once([call(number, said) for number, said in enumerate(calls)])
+    replies = [reply for call_replies in written for reply in call_replies[WARM_UP_TURNS:]]
+    firsts = await _two_at_once([_first_s(engine, reply) for reply in replies])
+    found = [
+        _Turn(ear.last_s - ear.first_s, one, reply, first_s)
+        for ear, one, reply, first_s in zip(ears, heard, replies, firsts, strict=True)
+    ]
     letters = sum(len(turn.reply.clauses[0]) for turn in found if turn.reply.clauses)
     letter_s = sum(turn.first_s for turn in found) / max(1, letters)
-    contexts = [turn.reply.prompt_tokens + turn.reply.num_tokens for turn in found]
-    context_tokens = round(TURNS_BEHIND * sum(contexts) / len(contexts))
-    return Conversation(name, tuple(_shape(turn, letter_s) for turn in found), think_s, think_spread_s, context_tokens)
+    added = [turn.reply.prompt_tokens + turn.reply.num_tokens for turn in found]
+    turn_tokens = round(sum(added) / len(added))
+    return Conversation(name, tuple(_shape(turn, letter_s) for turn in found), think_s, think_spread_s, turn_tokens)
+
+
+def _calls(num_utterances: int) -> list[list[int]]:
+    """Return who says what: each utterance once behind the turns that do not count, in at most `AT_ONCE` calls."""
+    bounds = sorted({round(number * num_utterances / AT_ONCE) for number in range(AT_ONCE + 1)})
+    return [[index % num_utterances for index in range(begin - WARM_UP_TURNS, end)] for begin, end in pairwise(bounds)]
+
+
+async def _two_at_once(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return the results in the order of the work."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(piece: Coroutine[Any, Any, T]) -> T:
+        async with places:
+            return await piece
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(piece)) for piece in work]
+    return [task.result() for task in tasks]
 
 
 def _shape(turn: "_Turn", letter_s: float) -> TurnShape:
@@ -141,6 +166,7 @@ class _Written:
     """A reply as it was written."""
 
     def __init__(self) -> None:
+        self.text = ""
         self.clauses: list[str] = []
         self.prompt_tokens = 0
         self.first_clause_tokens = 0
@@ -157,12 +183,23 @@ class _Turn:
     first_s: float
 
 
-async def _reply(engine: Engine, profile: Profile, session: str, text: str) -> _Written:
+async def _replies(engine: Engine, profile: Profile, session: str, texts: Sequence[str]) -> list[_Written]:
+    """Return the replies of one call to what is said in it."""
+    messages = [Message("system", profile.llm.system_prompt)]
+    replies = []
+    for text in texts:
+        messages.append(Message("user", text))
+        replies.append(await _reply(engine, profile, session, messages))
+        messages.append(Message("assistant", replies[-1].text))
+    await engine.language_model.forget(session)
+    return replies
+
+
+async def _reply(engine: Engine, profile: Profile, session: str, messages: Sequence[Message]) -> _Written:
     llm = profile.llm
-    instructions = llm.system_prompt
     request = ChatRequest(
         session_id=session,
-        messages=(Message("system", instructions), Message("user", text)),
+        messages=tuple(messages),
         max_tokens=llm.max_reply_tokens,
         temperature=llm.temperature,
         top_p=llm.top_p,
@@ -173,6 +210,7 @@ async def _reply(engine: Engine, profile: Profile, session: str, text: str) -> _
     async with aclosing(engine.language_model.generate(request, timeout_s=TIMEOUT_S)) as deltas:
         async for delta in deltas:
             pieces += bool(delta.text)
+            written.text += delta.text
             clauses = segmenter.push(delta.text)
             if clauses and not written.clauses:
                 written.first_clause_tokens = pieces
@@ -184,8 +222,11 @@ async def _reply(engine: Engine, profile: Profile, session: str, text: str) -> _
     if not written.first_clause_tokens:
         # One clause: it is spoken when the reply ends.
         written.first_clause_tokens = written.num_tokens
-    await engine.language_model.forget(session)
     return written
+
+
+async def _first_s(engine: Engine, reply: _Written) -> float:
+    return await _length_s(engine, reply.clauses[0]) if reply.clauses else 0.0
 
 
 async def _length_s(engine: Engine, clause: str) -> float:

@@ -222,8 +222,9 @@ def _question(
 
 def _conversation(conversation: Conversation, wanted: Wanted) -> Conversation:
     fitted = conversation.fitted(talk_ratio=wanted.demand.talk_ratio, reply_tokens=wanted.what_if.reply_tokens)
-    # A conversation is held whole, however short the calibrated one was.
-    return replace(fitted, context_tokens=min(fitted.context_tokens, wanted.profile.llm.context_tokens))
+    held = fitted.lasting(wanted.demand.handle_s)
+    most = wanted.profile.llm.context_tokens / held.turn_tokens
+    return replace(held, turns_behind=min(held.turns_behind, most))
 
 
 def _brain(profile: Profile, name: str, what_if: WhatIf) -> Brain:

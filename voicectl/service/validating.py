@@ -76,6 +76,14 @@ class Validation:
         return None if not self.measured_calls else self.predicted_calls / self.measured_calls - 1
 
 
+def while_held(host: Host, seconds: float) -> Host:
+    """Return the host under calls that `held_by` holds for so long: others take of its cores, calls are short."""
+    conversation = host.conversation
+    return replace(
+        host, others_cores=CALLERS_CORES, conversation=conversation.lasting(conversation.cycle_s() + seconds)
+    )
+
+
 async def validate(
     host: Host, slo: Slo, hold: HoldLoad, *, seconds: float, on_level: Callable[[int], None] = lambda calls: None
 ) -> Validation:

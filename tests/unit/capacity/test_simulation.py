@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.capacity_shapes import CONVERSATION, EXACT, SPEEDS, TUNING, TURN
-from voicectl.capacity.conversation import Conversation, Pause
+from voicectl.capacity.conversation import Conversation, Pause, Tuning
 from voicectl.capacity.simulation import Load, simulate
 
 ONE = Conversation("one", (TURN,), think_s=6.0)
@@ -14,16 +14,28 @@ ONE = Conversation("one", (TURN,), think_s=6.0)
 
 def first_sound_s(speeds: object = EXACT) -> float:
     """Return when the first sound exists after the last word, on an idle host, by adding up the stages."""
-    decode = sum(EXACT.decode(1, 600) for _ in range(TURN.first_clause_tokens - 1))
+    decode = sum(EXACT.decode(1, 300) for _ in range(TURN.first_clause_tokens - 1))
     voice = EXACT.front(TURN.clauses_s[0]) + EXACT.chunk(TUNING.first_chunk_s)
     heard = max(EXACT.stt(1000, TURN.speech_s), 0.0)
     return TUNING.hesitation_s + EXACT.hearing_s + heard + EXACT.prefill(TURN.prompt_tokens) + decode + voice
 
 
 def test_one_caller_waits_for_the_sum_of_the_stages() -> None:
-    outcome = simulate(EXACT, replace(ONE, context_tokens=300), TUNING, Load(1, turns_a_call=4), 1)
+    outcome = simulate(EXACT, replace(ONE, turn_tokens=50, turns_behind=6.0), TUNING, Load(1, turns_a_call=4), 1)
     expected = max(TURN.end_pause_s, first_sound_s()) + EXACT.sending_s
     assert outcome.v2v_s() == pytest.approx(expected, abs=0.035)
+
+
+def test_conversations_that_wait_slow_the_others_down_only_while_they_lie_in_the_cache() -> None:
+    long = replace(ONE, turn_tokens=100, turns_behind=10.0)
+    load = Load(2, turns_a_call=4, stagger_s=7.0)
+
+    def median_s(tuning: Tuning) -> float:
+        return float(np.median(simulate(EXACT, long, tuning, load, 1).v2v_s()))
+
+    parked, held = median_s(replace(TUNING, idle_tokens=0)), median_s(replace(TUNING, idle_tokens=None))
+    added_s = (TURN.first_clause_tokens - 1) * (EXACT.decode(1, 2000) - EXACT.decode(1, 1000))
+    assert held - parked == pytest.approx(added_s, abs=0.01)
 
 
 def test_a_reply_waits_for_the_end_of_the_pause() -> None:

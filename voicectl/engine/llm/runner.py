@@ -171,8 +171,17 @@ def _context_params(settings: RunnerSettings) -> object:
     params.kv_unified = True
     params.type_k = _KV_TYPES[settings.kv_type]
     params.type_v = _KV_TYPES[settings.kv_type]
-    # A quantised V cache works with flash attention only; elsewhere llama.cpp knows best.
-    quantised = settings.kv_type != "f16"
-    params.flash_attn_type = native.LLAMA_FLASH_ATTN_TYPE_ENABLED if quantised else native.LLAMA_FLASH_ATTN_TYPE_AUTO
+    params.flash_attn_type = _flash_attention(settings)
     params.no_perf = True
     return params
+
+
+def _flash_attention(settings: RunnerSettings) -> int:
+    """Return how attention is computed, as llama.cpp names it (docs/adr/0027)."""
+    if settings.kv_type != "f16":
+        # A quantised V cache works with flash attention only.
+        return int(native.LLAMA_FLASH_ATTN_TYPE_ENABLED)
+    if settings.gpu_layers == 0:
+        # llama.cpp would choose it for processors, too, where it takes up to nine times as long.
+        return int(native.LLAMA_FLASH_ATTN_TYPE_DISABLED)
+    return int(native.LLAMA_FLASH_ATTN_TYPE_AUTO)

@@ -1,0 +1,16 @@
+"""Tests of conversations: how much lies behind in calls of a length."""
+
+import pytest
+
+from tests.fakes.capacity_shapes import CONVERSATION
+
+
+def test_half_of_a_calls_turns_lie_behind_on_average() -> None:
+    cycle_s = CONVERSATION.cycle_s()
+    assert CONVERSATION.lasting(20 * cycle_s).turns_behind == pytest.approx(10)
+    assert CONVERSATION.lasting(20 * cycle_s).context_tokens == 10 * CONVERSATION.turn_tokens
+    assert CONVERSATION.lasting(1.0).turns_behind == 1.0
+
+
+def test_a_conversation_reads_as_it_was_written() -> None:
+    assert type(CONVERSATION).read(CONVERSATION.document()) == CONVERSATION
