@@ -5,6 +5,7 @@ from voicectl.capacity.calibration import FORMAT, Calibration, Machine
 from voicectl.capacity.fit import Residual
 from voicectl.capacity.observations import LiveCall
 
+PROMPTS = {"num_steps": (1.0, 5.0), "num_tokens": (12.0, 300.0), "context_tokens": (6.0, 900.0)}
 CALIBRATION = Calibration(
     format=FORMAT,
     made_at="2026-11-26T21:00:00+00:00",
@@ -26,7 +27,13 @@ CALIBRATION = Calibration(
     speeds=SPEEDS,
     residuals=(
         Residual("stt", 9, 0.05, 0.1, {"window_frames": (1000.0, 1500.0), "speech_s": (1.2, 13.0)}),
-        Residual("prefill", 9, 0.05, 0.1, {"num_steps": (1.0, 5.0), "num_tokens": (12.0, 300.0)}),
+        Residual(
+            "prefill",
+            9,
+            0.05,
+            0.1,
+            {"num_steps": (1.0, 5.0), "num_tokens": (12.0, 300.0), "context_tokens": (6.0, 900.0)},
+        ),
         Residual("decode", 9, 0.05, 0.1, {"num_replies": (1.0, 8.0), "context_tokens": (70.0, 1500.0)}),
         Residual("tts_first", 9, 0.05, 0.1, {"clause_s": (1.0, 4.6), "chunk_s": (0.4, 0.5)}),
     ),

@@ -13,6 +13,7 @@ SPEEDS = Speeds(
     turn_s=0.034,
     prefill_s=0.004,
     prefill_token_s=0.0013,
+    prefill_context_s=0.0008,
     decode_s=0.009,
     decode_reply_s=0.0012,
     decode_context_s=0.001,

@@ -53,6 +53,8 @@ def estimated_speeds(
         turn_s=TURN_S / sheet.core_speed,
         prefill_s=STEP_S + read_s,
         prefill_token_s=token_s,
+        # The cache is read once a step, which `decode_context_s` counts; its operations are a few percent.
+        prefill_context_s=0.0,
         decode_s=STEP_S + read_s,
         decode_reply_s=SAMPLE_S + token_s,
         decode_context_s=1000 * kv_bytes / bandwidth,

@@ -73,7 +73,7 @@ def fit_speeds(observations: Sequence[Observation]) -> Fitted:
 _GROUPS: Final[tuple[tuple[tuple[str, ...], tuple[Work, ...]], ...]] = (
     (("stt_s", "stt_window_s", "stt_speech_s"), ("stt",)),
     (("turn_s",), ("turn",)),
-    (("prefill_s", "prefill_token_s"), ("prefill",)),
+    (("prefill_s", "prefill_token_s", "prefill_context_s"), ("prefill",)),
     (("decode_s", "decode_reply_s", "decode_context_s"), ("decode",)),
     (("front_s", "front_audio_s", "chunk_audio_s"), ("tts_first", "tts_chunk")),
 )
@@ -87,7 +87,7 @@ def _row(one: Observation) -> list[float]:
         case "turn":
             return [1.0]
         case "prefill":
-            return [one.drivers[0], one.drivers[1]]
+            return [one.drivers[0], one.drivers[1], one.drivers[1] * one.drivers[2] / 1000]
         case "decode":
             return [1.0, one.drivers[0], one.drivers[1] / 1000]
         case "tts_first":

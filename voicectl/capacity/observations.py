@@ -7,7 +7,7 @@ Work = Literal["stt", "turn", "prefill", "decode", "tts_first", "tts_chunk"]
 DRIVERS: Final[dict[Work, tuple[str, ...]]] = {
     "stt": ("window_frames", "speech_s"),
     "turn": (),
-    "prefill": ("num_steps", "num_tokens"),
+    "prefill": ("num_steps", "num_tokens", "context_tokens"),
     "decode": ("num_replies", "context_tokens"),
     "tts_first": ("clause_s", "chunk_s"),
     "tts_chunk": ("chunk_s",),

@@ -197,7 +197,8 @@ def session_shares(question: Question) -> tuple[Share, ...]:
         work["stt"] += sum(speeds.stt(window_of(one, tuning.stt_windows), one) for one in heard)
         work["turn"] += speeds.turn_s * len(hearings)
         steps = math.ceil(turn.prompt_tokens / tuning.prefill_tokens)
-        work["llm"] += speeds.prefill_s * steps + speeds.prefill_token_s * turn.prompt_tokens
+        work["llm"] += speeds.prefill_s * (steps - 1)
+        work["llm"] += speeds.prefill(turn.prompt_tokens, conversation.context_tokens)
         work["llm"] += speeds.decode(1, conversation.context_tokens) * turn.reply_tokens
         for clause_s in turn.clauses_s:
             chunks = max(1, math.ceil(clause_s / tuning.chunk_s))

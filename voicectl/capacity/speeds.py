@@ -25,8 +25,9 @@ class Speeds:
 
     `stt`: a pass over a window of `w` frames with `s` seconds of speech takes
     `stt_s + stt_window_s * w / 1000 + stt_speech_s * s`; in a batch each further pass costs `stt_batch_share` of it.
-    `turn`: one score. `prefill`: `prefill_s + prefill_token_s * n`. `decode`: one token of each of B replies over
-    K thousand resident tokens takes `decode_s + decode_reply_s * B + decode_context_s * K`.
+    `turn`: one score. `prefill`: n tokens before K thousand resident ones take
+    `prefill_s + (prefill_token_s + prefill_context_s * K) * n`. `decode`: one token of each of B replies over K
+    thousand takes `decode_s + decode_reply_s * B + decode_context_s * K`.
     `tts`: the front end of a clause of `a` seconds takes `front_s + front_audio_s * a`, a chunk
     `chunk_s + chunk_audio_s * a`.
     `session_cores` is what one live call takes of the gateway's cores; `crowd_speed` how fast each core is while
@@ -42,6 +43,7 @@ class Speeds:
     turn_s: float
     prefill_s: float
     prefill_token_s: float
+    prefill_context_s: float
     decode_s: float
     decode_reply_s: float
     decode_context_s: float
@@ -67,9 +69,9 @@ class Speeds:
         alone = self.stt_s + self.stt_window_s * window_frames / 1000 + self.stt_speech_s * speech_s
         return alone * (1 + (batch - 1) * self.stt_batch_share)
 
-    def prefill(self, num_tokens: int) -> float:
+    def prefill(self, num_tokens: int, context_tokens: float = 0.0) -> float:
         """Return the seconds of a step over prompt tokens."""
-        return self.prefill_s + self.prefill_token_s * num_tokens
+        return self.prefill_s + (self.prefill_token_s + self.prefill_context_s * context_tokens / 1000) * num_tokens
 
     def decode(self, num_replies: int, context_tokens: float) -> float:
         """Return the seconds of a step that adds a token to each reply."""
@@ -124,6 +126,7 @@ _STAGE_OF: Final[Mapping[str, str]] = {
     "turn_s": "turn",
     "prefill_s": "prefill",
     "prefill_token_s": "prefill",
+    "prefill_context_s": "prefill",
     "decode_s": "decode",
     "decode_reply_s": "decode",
     "decode_context_s": "decode",

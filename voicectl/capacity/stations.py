@@ -211,7 +211,9 @@ class LlmStation:
                 parts.append((one, num_tokens))
                 budget -= num_tokens
         self._busy = True
-        work_s = self._bench.speeds.prefill(sum(num for _, num in parts))
+        busy = {id(one): one.context_tokens for one in (*self._decoding, *(one for one, _ in parts))}
+        context_tokens = self._idle_tokens(len(busy)) + sum(busy.values())
+        work_s = self._bench.speeds.prefill(sum(num for _, num in parts), context_tokens)
         self._bench.compute("llm", "prefill", work_s, lambda: self._prefilled(parts))
 
     def _prefilled(self, parts: list[tuple[Generation, int]]) -> None:

@@ -46,6 +46,7 @@ def moved(speeds: Speeds, measured: Brain, wanted: Brain) -> tuple[Speeds, dict[
         speeds,
         prefill_s=speeds.prefill_s * arithmetic,
         prefill_token_s=speeds.prefill_token_s * arithmetic,
+        prefill_context_s=speeds.prefill_context_s * cache,
         decode_s=speeds.decode_s * read,
         decode_reply_s=speeds.decode_reply_s * arithmetic,
         decode_context_s=speeds.decode_context_s * cache,

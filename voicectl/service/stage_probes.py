@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -32,6 +33,9 @@ HEARD_S: Final = (1.2, 2.5, 4.0, 6.5, 9.5, 13.0)
 PROMPT_WORDS: Final = (6, 24, 60, 110, 220, 12, 40)
 BATCHES: Final = ((1, 20), (1, 200), (4, 20), (4, 150), (8, 20))
 """Replies at the same time, and words of context behind each."""
+FOLLOWED: Final = (4, 150)
+FOLLOW_UP_WORDS: Final = (8, 30, 16, 40)
+"""Prompts that follow when the cache is fullest, one a conversation of that batch, and about how long they are."""
 REPLY_TOKENS: Final = 15
 _STORY: Final = "Tell me a very long story about the sea, with every detail."
 _WORDS: Final = ("river", "seven", "cloud", "paper", "green", "market", "listen", "window", "early", "stone")
@@ -88,24 +92,30 @@ async def scores(engine: Engine, voices: Sequence[Samples], rounds: int) -> list
 
 
 async def prompts(engine: Engine, profile: Profile) -> list[Observation]:
-    """Read prompts of several lengths, none of which is in the cache."""
+    """Read prompts of several lengths, none of which is in the cache: half of one lies behind its tokens."""
     seen, random = [], Random(5)  # noqa: S311 - words to read, no secret
     for num_words in PROMPT_WORDS:
         session = f"calibrate-prompt-{num_words}"
         text = " ".join(random.choice(_WORDS) for _ in range(num_words))
-        request = _request(profile, session, text, max_tokens=1)
-        began_at = time.perf_counter()
-        first_at, usage = None, None
-        async with aclosing(engine.language_model.generate(request, timeout_s=TIMEOUT_S)) as deltas:
-            async for delta in deltas:
-                first_at = first_at or time.perf_counter()
-                usage = delta.usage or usage
+        seen += await _read(engine, profile, _request(profile, session, text, max_tokens=1))
         await engine.language_model.forget(session)
-        if usage is not None and first_at is not None:
-            num_tokens = usage.prompt_tokens - usage.cached_tokens
-            num_steps = -(-num_tokens // profile.llm.prefill_tokens)
-            seen.append(Observation("prefill", (num_steps, num_tokens), first_at - began_at))
     return seen
+
+
+async def _read(engine: Engine, profile: Profile, request: ChatRequest, beside: int = 0) -> list[Observation]:
+    """Read a prompt while `beside` tokens of other conversations lie in the cache."""
+    began_at = time.perf_counter()
+    first_at, usage = None, None
+    async with aclosing(engine.language_model.generate(request, timeout_s=TIMEOUT_S)) as deltas:
+        async for delta in deltas:
+            first_at = first_at or time.perf_counter()
+            usage = delta.usage or usage
+    if usage is None or first_at is None:
+        return []
+    num_tokens = usage.prompt_tokens - usage.cached_tokens
+    num_steps = -(-num_tokens // profile.llm.prefill_tokens)
+    context_tokens = beside + usage.cached_tokens + num_tokens / 2
+    return [Observation("prefill", (num_steps, num_tokens, context_tokens), first_at - began_at)]
 
 
 async def replies(engine: Engine, profile: Profile) -> list[Observation]:
@@ -129,6 +139,10 @@ async def replies(engine: Engine, profile: Profile) -> list[Observation]:
         if len(inside) > 3:
             steps = np.diff(inside)
             seen += [Observation("decode", (size, context), float(one)) for one in _in_thirds(steps)]
+        if (size, num_words) == FOLLOWED:
+            others = context - context // size
+            for request, words in zip(requests, FOLLOW_UP_WORDS, strict=True):
+                seen += await _read(engine, profile, _followed_by(request, filler[: 6 * words]), beside=others)
         for name in names:
             await engine.language_model.forget(name)
     return seen
@@ -174,6 +188,12 @@ async def _arrivals(engine: Engine, request: ChatRequest) -> tuple[list[float], 
             usage = delta.usage or usage
     tokens = 0 if usage is None else usage.prompt_tokens + usage.completion_tokens // 2
     return times or [time.perf_counter()], tokens
+
+
+def _followed_by(request: ChatRequest, text: str) -> ChatRequest:
+    """Return the next turn of a conversation, for one token of reply."""
+    messages = (*request.messages, Message("assistant", "Very well."), Message("user", text))
+    return replace(request, messages=messages, max_tokens=1)
 
 
 def _request(profile: Profile, session: str, text: str, *, max_tokens: int) -> ChatRequest:

@@ -20,8 +20,9 @@ def observed(noise: float = 0.0) -> list[Observation]:
         ),
         *(Observation("turn", (), SPEEDS.turn_s) for _ in range(6)),
         *(
-            Observation("prefill", (steps, num), steps * SPEEDS.prefill_s + num * SPEEDS.prefill_token_s)
-            for steps, num in ((1, 15), (1, 40), (2, 90), (4, 200)) * 2
+            Observation("prefill", (steps, num, held), (steps - 1) * SPEEDS.prefill_s + SPEEDS.prefill(num, held))
+            for steps, num, held in ((1, 15, 8), (1, 40, 20), (2, 90, 45), (4, 200, 100), (1, 20, 800), (1, 50, 900))
+            * 2
         ),
         *(
             Observation("decode", (size, tokens), SPEEDS.decode(size, tokens))
@@ -38,7 +39,16 @@ def observed(noise: float = 0.0) -> list[Observation]:
 
 def test_the_speeds_that_made_the_observations_are_found() -> None:
     found = fit_speeds(observed()).parameters
-    for name in ("stt_window_s", "stt_speech_s", "turn_s", "prefill_token_s", "decode_s", "decode_reply_s", "front_s"):
+    for name in (
+        "stt_window_s",
+        "stt_speech_s",
+        "turn_s",
+        "prefill_token_s",
+        "prefill_context_s",
+        "decode_s",
+        "decode_reply_s",
+        "front_s",
+    ):
         assert found[name] == pytest.approx(getattr(SPEEDS, name), rel=1e-3), name
     assert found["chunk_s"] == pytest.approx(CONTEXT_S * found["chunk_audio_s"])
 

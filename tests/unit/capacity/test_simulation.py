@@ -17,7 +17,7 @@ def first_sound_s(speeds: object = EXACT) -> float:
     decode = sum(EXACT.decode(1, 300) for _ in range(TURN.first_clause_tokens - 1))
     voice = EXACT.front(TURN.clauses_s[0]) + EXACT.chunk(TUNING.first_chunk_s)
     heard = max(EXACT.stt(1000, TURN.speech_s), 0.0)
-    return TUNING.hesitation_s + EXACT.hearing_s + heard + EXACT.prefill(TURN.prompt_tokens) + decode + voice
+    return TUNING.hesitation_s + EXACT.hearing_s + heard + EXACT.prefill(TURN.prompt_tokens, 300) + decode + voice
 
 
 def test_one_caller_waits_for_the_sum_of_the_stages() -> None:
@@ -35,7 +35,8 @@ def test_conversations_that_wait_slow_the_others_down_only_while_they_lie_in_the
 
     parked, held = median_s(replace(TUNING, idle_tokens=0)), median_s(replace(TUNING, idle_tokens=None))
     added_s = (TURN.first_clause_tokens - 1) * (EXACT.decode(1, 2000) - EXACT.decode(1, 1000))
-    assert held - parked == pytest.approx(added_s, abs=0.01)
+    added_s += EXACT.prefill(TURN.prompt_tokens, 2000) - EXACT.prefill(TURN.prompt_tokens, 1000)
+    assert held - parked == pytest.approx(added_s, abs=0.002)
 
 
 def test_a_reply_waits_for_the_end_of_the_pause() -> None:
