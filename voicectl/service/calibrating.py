@@ -35,11 +35,16 @@ from voicectl.service.app import model_roots
 from voicectl.service.conversation_probe import profiled
 
 ROUNDS: Final = 2
-LIVE_CALLS: Final = 2
+LIVE_CALLS: Final = 5
+"""A gateway takes 0.09 cores for one call and 0.05 for each of six, whose frames it finds together when it wakes."""
 LIVE_TURNS: Final = 2
-LIVE_REPLY_TOKENS: Final = 16
+LIVE_PAUSE_S: Final = 2.0
+"""Pause of those calls. A gateway has more to do for who speaks and hears than for who thinks."""
+LIVE_REPLY_TOKENS: Final = 10
 """Longest reply of those calls: what they show does not depend on it, what they last does."""
 SETTLE_S: Final = 1.0
+CALLS_SETTLE_S: Final = 4.0
+"""After which all calls are in their course: what a first call makes a gateway load and set up is no call's share."""
 THINK_S: Final = 6.0
 """Pause of the reference conversation, as in the documented load measurements."""
 BUSY_CORES: Final = 0.3
@@ -60,8 +65,12 @@ class Wishes:
 
 
 def live_settings(profile: Profile) -> list[str]:
-    """Return the settings of the gateway that the few real calls are held through, beside the profile's own."""
-    return [f"llm.max_reply_tokens={min(LIVE_REPLY_TOKENS, profile.llm.max_reply_tokens)}"]
+    """Return the settings of the gateway that the few real calls are held through, beside the profile's own.
+
+    Spare processes would be loading while it is measured, or would have to be waited for.
+    """
+    short = f"llm.max_reply_tokens={min(LIVE_REPLY_TOKENS, profile.llm.max_reply_tokens)}"
+    return [short, *(f"workers.{number}.spare=none" for number in range(len(profile.workers)))]
 
 
 def calibration_path(profile: str) -> Path:
@@ -94,7 +103,7 @@ async def calibrate(
         )
     live = None
     if open_gateway is not None:
-        on_step("holding two calls")
+        on_step(f"holding {LIVE_CALLS} calls")
         live = await _live(open_gateway, voices)
     fitted = fit_speeds(seen)
     took_s = time.monotonic() - began_at
@@ -157,14 +166,17 @@ async def _live(open_gateway: OpenGateway, voices: Sequence[Samples]) -> LiveCal
     """Hold a few calls through a real gateway and return what only they show. Raises EngineError without an answer."""
     shortest = sorted(voices, key=len)[:LIVE_TURNS]
     utterances = [Utterance.of(f"sentence {index}", voice, MODEL_RATE_HZ) for index, voice in enumerate(shortest)]
-    shape = LoadShape(LIVE_CALLS, LIVE_TURNS, stagger_s=1.1, pause_s=0.4, unanswered_s=15.0)
+    shape = LoadShape(LIVE_CALLS, LIVE_TURNS, stagger_s=0.6, pause_s=LIVE_PAUSE_S, unanswered_s=15.0)
     async with open_gateway() as url:
         # What it does without any call, such as starting its spares, is no call's share.
         await asyncio.sleep(SETTLE_S)
         idle_at, idle = time.monotonic(), family(os.getpid())
         await asyncio.sleep(SETTLE_S)
+        idle_end, idle_s = family(os.getpid()), time.monotonic() - idle_at
+        calls = asyncio.create_task(run_calls(url, shape, utterances))
+        await asyncio.wait({calls}, timeout=CALLS_SETTLE_S)
         before, began_at = family(os.getpid()), time.monotonic()
-        outcomes = await run_calls(url, shape, utterances)
+        outcomes = await calls
         after, wall_s = family(os.getpid()), time.monotonic() - began_at
     turns = [turn for outcome in outcomes for turn in outcome.turns if turn.report.v2v_ms is not None]
     if not turns:
@@ -172,7 +184,7 @@ async def _live(open_gateway: OpenGateway, voices: Sequence[Samples]) -> LiveCal
         raise EngineError(
             f"none of {LIVE_CALLS} calls was answered: {failures}", hint="try `voicectl talk --ask Hello`"
         )
-    idle_cores = _gateway_s(idle, before) / (began_at - idle_at)
+    idle_cores = _gateway_s(idle, idle_end) / idle_s
     cores = max(0.0, _gateway_s(before, after) / wall_s - idle_cores) / LIVE_CALLS
     sending = sorted(_sending_s(turn) for turn in turns)
     memory: dict[str, int] = {}

@@ -37,6 +37,7 @@ FOLLOWED: Final = (4, 150)
 FOLLOW_UP_WORDS: Final = (8, 30, 16, 40)
 """Prompts that follow when the cache is fullest, one a conversation of that batch, and about how long they are."""
 REPLY_TOKENS: Final = 15
+CROWD_ROUNDS: Final = 4
 _STORY: Final = "Tell me a very long story about the sea, with every detail."
 _WORDS: Final = ("river", "seven", "cloud", "paper", "green", "market", "listen", "window", "early", "stone")
 
@@ -149,27 +150,32 @@ async def replies(engine: Engine, profile: Profile) -> list[Observation]:
 
 
 async def crowd_speed(engine: Engine, voices: Sequence[Samples], cores: int) -> float:
-    """Return how fast a core is while all are at work, against alone: transcriptions one by one, and side by side."""
+    """Return how fast a core is while all are at work, against alone: transcriptions by themselves, and beside scores.
+
+    They alternate, since a shared machine changes its speed within seconds.
+    """
     speech = voices[0]
 
-    async def hear(times: int) -> float:
+    async def hear() -> float:
         began_at = time.perf_counter()
-        for _ in range(times):
-            await engine.transcriber.transcribe(speech, second_look=False, timeout_s=TIMEOUT_S)
-        return (time.perf_counter() - began_at) / times
+        await engine.transcriber.transcribe(speech, second_look=False, timeout_s=TIMEOUT_S)
+        return time.perf_counter() - began_at
 
-    async def score(times: int) -> None:
-        for _ in range(times):
+    async def score() -> None:
+        while True:
             await engine.turn_detector.completeness(speech, timeout_s=TIMEOUT_S)
 
     if cores < 2:
         return 1.0
-    alone_s = min([await hear(3), await hear(3)])
-    async with asyncio.TaskGroup() as group:
-        beside = group.create_task(score(1000))
-        crowded = [await hear(3), await hear(3)]
-        beside.cancel()
-    return min(1.0, max(0.4, alone_s / min(crowded)))
+    alone, crowded = [], []
+    for _ in range(CROWD_ROUNDS):
+        alone += [await hear(), await hear()]
+        async with asyncio.TaskGroup() as group:
+            beside = group.create_task(score())
+            await hear()
+            crowded += [await hear(), await hear()]
+            beside.cancel()
+    return min(1.0, max(0.4, float(np.median(alone) / np.median(crowded))))
 
 
 def _in_thirds(steps: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> list[float]:
