@@ -225,7 +225,8 @@ def _release_id(manifest: Mapping[str, Any], content: bytes) -> str:
 
 
 def _install(archive: BinaryIO, manifest: Mapping[str, Any], release: Path) -> None:
-    """Make the environment of the release, whole or not at all."""
+    """Make the environment of the release, whole or not at all, for everyone to run and its owner alone to change."""
+    os.umask(0o022)
     shutil.rmtree(release, ignore_errors=True)
     release.mkdir()
     packages = release / "packages"
