@@ -104,6 +104,8 @@ def places_for(environment: Mapping[str, str], user: int, home: Path) -> Places:
 
 def provide(request: Request, places: Places) -> Path:
     """Return the voicectl of the bundle, installed now unless it is there. Raises StartError."""
+    # For everyone to run, and for its owner alone to change.
+    before = os.umask(0o022)
     try:
         with request.bundle.open("rb") as archive:
             content, signature = _head(archive)
@@ -121,6 +123,8 @@ def provide(request: Request, places: Places) -> Path:
     except OSError as error:
         where = error.filename or request.bundle
         raise StartError(f"{where}: {error.strerror}", hint="name the bundle with --bundle FILE", code=3) from error
+    finally:
+        os.umask(before)
     return release / "venv/bin/voicectl"
 
 
@@ -225,8 +229,7 @@ def _release_id(manifest: Mapping[str, Any], content: bytes) -> str:
 
 
 def _install(archive: BinaryIO, manifest: Mapping[str, Any], release: Path) -> None:
-    """Make the environment of the release, whole or not at all, for everyone to run and its owner alone to change."""
-    os.umask(0o022)
+    """Make the environment of the release, whole or not at all."""
     shutil.rmtree(release, ignore_errors=True)
     release.mkdir()
     packages = release / "packages"
