@@ -29,9 +29,9 @@ class Computation:
 class Cores:
     """Processor sharing with weights (water-filling): no thread gets more than a core, what it leaves goes to others.
 
-    `background` cores are taken by what always goes before (the gateway). Threads of one computation wait for each
-    other at barriers: with a share r of a core each, T of them are on cores at once for r^T of the time. While k
-    cores are busy each runs at a speed between 1 (alone) and `crowd_speed` (all).
+    `background` cores are taken by what always goes before (the gateway). Threads of one computation get equal
+    shares and proceed with them: waiting for each other costs them little, for the kernel lets them run together.
+    While k cores are busy each runs at a speed between 1 (alone) and `crowd_speed` (all).
     """
 
     def __init__(self, cores: float, *, background: float = 0.0, crowd_speed: float = 1.0) -> None:
@@ -80,7 +80,7 @@ class Cores:
         speed = 1 - (1 - self._crowd_speed) * crowd
         soonest = math.inf
         for share, work in zip(shares, self._running, strict=True):
-            work.rate = speed * (share if work.threads == 1 else share**work.threads)
+            work.rate = speed * share
             soonest = min(soonest, work.left_s / work.rate)
         self._next_end = self._now + max(0.0, soonest)
 

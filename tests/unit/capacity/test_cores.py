@@ -47,11 +47,11 @@ def test_all_cores_busy_slow_each_other_down() -> None:
     assert ends(Cores(2, crowd_speed=0.8), [Computation(0.8, 1.0), Computation(0.8, 1.0)]) == pytest.approx([1.0, 1.0])
 
 
-def test_threads_that_wait_for_each_other_lose_more_than_their_share() -> None:
-    # Two threads and one more on two cores: 2/3 of a core each, so both at once for 4/9 of the time.
+def test_a_computation_of_two_threads_proceeds_with_the_share_of_each() -> None:
+    # Two threads and one more on two cores: 2/3 of a core each.
     pair, single = Computation(1.0, 1.0, threads=2), Computation(10.0, 1.0)
     pair_end, _ = ends(Cores(2), [pair, single])
-    assert pair_end == pytest.approx(9 / 4)
+    assert pair_end == pytest.approx(3 / 2)
 
 
 def test_busy_time_is_the_work_that_was_done() -> None:
