@@ -39,7 +39,7 @@ FOLLOW_UP_WORDS: Final = (8, 30, 16, 40)
 """Prompts that follow when the cache is fullest, one a conversation of that batch, and about how long they are."""
 REPLY_TOKENS: Final = 15
 CROWD_ROUNDS: Final = 4
-CROWD_TIMES: Final = 3
+CROWD_TIMES: Final = 2
 _STORY: Final = "Tell me a very long story about the sea, with every detail."
 _WORDS: Final = ("river", "seven", "cloud", "paper", "green", "market", "listen", "window", "early", "stone")
 
