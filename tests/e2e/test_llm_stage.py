@@ -160,8 +160,12 @@ def test_history_cut_to_the_heard_words_gives_the_reply_of_a_fresh_session(calle
 
 
 def test_interleaved_sessions_answer_as_if_alone(caller: Caller) -> None:
-    questions = {"a": QUESTION, "b": "Can you tell me about your opening hours?"}
+    # Where the model is sure of its words: what lies elsewhere in the cache changes the order of additions, and
+    # between two words that are as good as equal their last bits decide.
+    questions = {"a": "Say the alphabet from a to j.", "b": "Name the days of the week."}
     alone = {session_id: caller.ask(session_id, text).text for session_id, text in questions.items()}
+    assert "D, E, F, G" in alone["a"]
+    assert "Wednesday, Thursday, Friday" in alone["b"]
     caller.forget_all()
     replies = {session_id: caller.start(generate(session_id, text)) for session_id, text in questions.items()}
     assert {session_id: answer_of(reply).text for session_id, reply in replies.items()} == alone
