@@ -62,6 +62,10 @@ class Conversation:
     def __post_init__(self) -> None:
         if not self.turns:
             raise ConfigError(f"conversation {self.name} has no turns")
+        if self.turn_tokens < 1 or self.turns_behind < 0:
+            raise ConfigError(
+                f"conversation {self.name}: a turn adds tokens, and no number of them below 0 lies behind"
+            )
 
     @property
     def context_tokens(self) -> int:

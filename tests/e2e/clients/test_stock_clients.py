@@ -63,9 +63,12 @@ def check(report: dict[str, Any], checked: Checked) -> None:
     assert {frame["error"]["code"] for frame in checked.frames if frame.get("type") == "error"} <= {
         "response_cancel_not_active"
     }
-    # Which city a model of 135 million parameters takes from the question is no matter of the wire.
+    # Which city a model of 135 million parameters takes from the question is no matter of the wire; that the client's
+    # function gets the one that the gateway sent is.
     (city,) = report["tool_arguments"]
     assert city.strip(" .?").replace(" ", "").isalpha()
+    called = [frame for frame in checked.frames if frame.get("type") == "response.function_call_arguments.done"]
+    assert [json.loads(frame["arguments"])["city"] for frame in called] == [city]
     assert "weather" in report["heard"][0].casefold()
     assert any("coffee" in words.casefold() for words in report["heard"])
     assert len(report["replies"]) >= 3

@@ -1,8 +1,11 @@
 """Tests of conversations: how much lies behind in calls of a length."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.fakes.capacity_shapes import CONVERSATION
+from voicectl.core.errors import ConfigError
 
 
 def test_half_of_a_calls_turns_lie_behind_on_average() -> None:
@@ -14,3 +17,9 @@ def test_half_of_a_calls_turns_lie_behind_on_average() -> None:
 
 def test_a_conversation_reads_as_it_was_written() -> None:
     assert type(CONVERSATION).read(CONVERSATION.document()) == CONVERSATION
+
+
+@pytest.mark.parametrize("change", [{"turn_tokens": 0}, {"turns_behind": -1.0}, {"turns": ()}])
+def test_a_conversation_that_is_none_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="conversation test"):
+        replace(CONVERSATION, **change)
