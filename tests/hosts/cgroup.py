@@ -49,9 +49,9 @@ class GuestGroup:
         """Return the pids that are left in the guest."""
         found: set[int] = set()
         for folder in (*self._unified, *self._legacy):
-            for file in folder.rglob("cgroup.procs"):
-                with contextlib.suppress(FileNotFoundError, OSError):
-                    found.update(int(pid) for pid in file.read_text().split())
+            for group in _groups(folder):
+                with contextlib.suppress(OSError):
+                    found.update(int(pid) for pid in (group / "cgroup.procs").read_text().split())
         return found
 
     def processor_s(self) -> float:
@@ -64,8 +64,7 @@ class GuestGroup:
         """Remove the groups once they are empty. Raises OSError if they are not within `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         for folder in (*self._unified, *self._legacy):
-            below = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
-            for group in (*below, folder):
+            for group in _groups(folder):
                 while group.exists():
                     try:
                         group.rmdir()
@@ -73,3 +72,8 @@ class GuestGroup:
                         if time.monotonic() > deadline:
                             raise
                         time.sleep(0.05)
+
+
+def _groups(folder: Path) -> list[Path]:
+    """Return the groups at and below `folder`, innermost first; one that ends meanwhile is left out, not an error."""
+    return [Path(group) for group, _, _ in os.walk(folder, topdown=False)]
