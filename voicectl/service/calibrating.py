@@ -34,14 +34,16 @@ from voicectl.service import stage_probes as probe
 from voicectl.service.app import model_roots
 from voicectl.service.conversation_probe import profiled
 
-ROUNDS: Final = 2
+ROUNDS: Final = 3
+"""How often everything is timed: a shared machine is slow for seconds at a time, which no stage is to meet alone."""
 LIVE_CALLS: Final = 5
 """A gateway takes 0.09 cores for one call and 0.05 for each of six, whose frames it finds together when it wakes."""
 LIVE_TURNS: Final = 2
-LIVE_PAUSE_S: Final = 1.5
+LIVE_PAUSE_S: Final = 0.8
 """Pause of those calls. A gateway has more to do for who speaks and hears than for who thinks."""
 LIVE_REPLY_TOKENS: Final = 10
 """Longest reply of those calls: what they show does not depend on it, what they last does."""
+LEAST_CROWD_SPEED: Final = 0.4
 SETTLE_S: Final = 1.0
 CALLS_SETTLE_S: Final = 4.0
 """After which all calls are in their course: what a first call makes a gateway load and set up is no call's share."""
@@ -152,17 +154,29 @@ async def profile_utterances(
 async def _stages(
     engine: Engine, profile: Profile, cores: int, on_step: Callable[[str], None]
 ) -> tuple[list[Samples], list[Observation], float]:
-    on_step("speaking")
-    voices, seen = await probe.spoken(engine, probe.SENTENCES)
-    _, again = await probe.spoken(engine, probe.SENTENCES[:3])
-    on_step("transcribing")
-    seen += again + await probe.transcriptions(engine, profile, voices, ROUNDS)
-    seen += await probe.scores(engine, voices, len(voices))
-    on_step("reading prompts and writing replies")
-    first = await probe.prompts(engine, profile) + await probe.replies(engine, profile)
-    crowd = await probe.crowd_speed(engine, voices, cores)
-    second = await probe.prompts(engine, profile) + await probe.replies(engine, profile)
-    return voices, seen + undisturbed(first, second), crowd
+    """Return what was spoken, all that was timed, and how fast a core is while all are at work, against alone."""
+    voices: list[Samples] = []
+    seen: list[Observation] = []
+    crowds: list[tuple[float, float]] = []
+    share = len(probe.SENTENCES) // ROUNDS
+    for number in range(ROUNDS):
+        on_step(f"timing the stages, round {number + 1} of {ROUNDS}")
+        fresh, found = await probe.spoken(engine, probe.SENTENCES[number * share : (number + 1) * share])
+        voices += fresh
+        seen += found
+        seen += await probe.transcriptions(engine, profile, voices)
+        seen += await probe.scores(engine, fresh)
+        seen += await probe.prompts(engine, profile)
+        seen += await probe.replies(engine, profile)
+        if cores > 1:
+            crowds.append(await probe.crowd(engine, voices[0]))
+    return voices, seen, crowd_speed(crowds)
+
+
+def crowd_speed(crowds: Sequence[tuple[float, float]]) -> float:
+    """Return the speed of a core among busy ones, from the seconds of the same work alone and beside others."""
+    alone_s, crowded_s = (sum(part) for part in zip(*crowds, strict=True)) if crowds else (1.0, 1.0)
+    return min(1.0, max(LEAST_CROWD_SPEED, alone_s / max(crowded_s, 1e-9)))
 
 
 @contextlib.asynccontextmanager
@@ -186,16 +200,6 @@ async def _loading(
                 start.cancel()
             if starts:
                 await asyncio.wait(starts)
-
-
-def undisturbed(first: Sequence[Observation], second: Sequence[Observation]) -> list[Observation]:
-    """Return the faster of two timings of the same work: what disturbs it on a shared machine only makes it slower.
-
-    Work that was seen in one of them alone is kept as it is.
-    """
-    if [one.work for one in first] != [one.work for one in second]:
-        return [*first, *second]
-    return [min(pair, key=lambda one: one.seconds) for pair in zip(first, second, strict=True)]
 
 
 async def _live(url: str, voices: Sequence[Samples]) -> LiveCall:

@@ -29,19 +29,19 @@ SENTENCES: Final = (
     "Can I pay by invoice?",
 )
 """What is spoken to measure with: requests of a phone caller, 1.5 to 5 seconds each."""
-HEARD_S: Final = (1.2, 2.5, 4.0, 6.5, 9.5, 13.0)
+HEARD_S: Final = (1.2, 2.5, 5.0, 8.5, 13.0)
 """Lengths of audio that are transcribed: three of the four windows."""
-PROMPT_WORDS: Final = (6, 24, 60, 110, 220, 12, 40)
-BATCHES: Final = ((1, 20), (1, 200), (4, 20), (4, 150), (8, 20))
-"""Replies at the same time, and words of context behind each."""
-FOLLOWED: Final = (4, 150)
-FOLLOW_UP_WORDS: Final = (8, 30, 16, 40)
-"""Prompts that follow when the cache is fullest, one a conversation of that batch, and about how long they are."""
-REPLY_TOKENS: Final = 15
-CROWD_ROUNDS: Final = 4
+PROMPT_WORDS: Final = (6, 220)
+NUM_REPLIES: Final = 8
+"""Most replies at the same time."""
+REPLY_WORDS: Final = 20
+FOLLOW_UP_WORDS: Final = (12, 40, 80, 130)
+"""Prompts by which some of those conversations grow, and about how long they are."""
+REPLY_TOKENS: Final = 13
+THIRDS: Final = 3
 CROWD_TIMES: Final = 2
 _STORY: Final = "Tell me a very long story about the sea, with every detail."
-_WORDS: Final = ("river", "seven", "cloud", "paper", "green", "market", "listen", "window", "early", "stone")
+_VOCABULARY: Final = ("river", "seven", "cloud", "paper", "green", "market", "listen", "window", "early", "stone")
 
 
 async def spoken(engine: Engine, texts: Sequence[str]) -> tuple[list[Samples], list[Observation]]:
@@ -67,29 +67,26 @@ async def spoken(engine: Engine, texts: Sequence[str]) -> tuple[list[Samples], l
     return voices, seen
 
 
-async def transcriptions(engine: Engine, profile: Profile, voices: Sequence[Samples], rounds: int) -> list[Observation]:
+async def transcriptions(engine: Engine, profile: Profile, voices: Sequence[Samples]) -> list[Observation]:
     """Transcribe speech of several lengths."""
     seen = []
-    speech = np.concatenate([voices[index % len(voices)] for index in range(2 * len(voices))])
-    windows = profile.stt.windows
-    for number in range(rounds):
-        for length_s in HEARD_S:
-            start = number * MODEL_RATE_HZ // 2
-            audio = speech[start : start + round(length_s * MODEL_RATE_HZ)]
-            began_at = time.perf_counter()
-            await engine.transcriber.transcribe(audio, second_look=False, timeout_s=TIMEOUT_S)
-            took_s = time.perf_counter() - began_at
-            seconds = audio.size / MODEL_RATE_HZ
-            seen.append(Observation("stt", (window_of(seconds, windows), seconds), took_s))
+    longest = round(max(HEARD_S) * MODEL_RATE_HZ)
+    speech = np.resize(np.concatenate(voices), longest)
+    for length_s in HEARD_S:
+        audio = speech[: round(length_s * MODEL_RATE_HZ)]
+        began_at = time.perf_counter()
+        await engine.transcriber.transcribe(audio, second_look=False, timeout_s=TIMEOUT_S)
+        took_s = time.perf_counter() - began_at
+        seen.append(Observation("stt", (window_of(length_s, profile.stt.windows), length_s), took_s))
     return seen
 
 
-async def scores(engine: Engine, voices: Sequence[Samples], rounds: int) -> list[Observation]:
+async def scores(engine: Engine, voices: Sequence[Samples]) -> list[Observation]:
     """Judge whether turns sound complete."""
     seen = []
-    for number in range(rounds):
+    for voice in voices:
         began_at = time.perf_counter()
-        await engine.turn_detector.completeness(voices[number % len(voices)], timeout_s=TIMEOUT_S)
+        await engine.turn_detector.completeness(voice, timeout_s=TIMEOUT_S)
         seen.append(Observation("turn", (), time.perf_counter() - began_at))
     return seen
 
@@ -98,15 +95,38 @@ async def prompts(engine: Engine, profile: Profile) -> list[Observation]:
     """Read prompts of several lengths, none of which is in the cache: half of one lies behind its tokens."""
     seen, random = [], Random(5)  # noqa: S311 - words to read, no secret
     for num_words in PROMPT_WORDS:
-        session = f"calibrate-prompt-{num_words}"
-        text = " ".join(random.choice(_WORDS) for _ in range(num_words))
-        seen += await _read(engine, profile, _request(profile, session, text, max_tokens=1))
-        await engine.language_model.forget(session)
+        cached: dict[str, int] = {}
+        request = _request(profile, f"calibrate-prompt-{num_words}", _words(random, num_words), max_tokens=1)
+        seen += await _read(engine, profile, request, cached)
+        await engine.language_model.forget(request.session_id)
     return seen
 
 
-async def _read(engine: Engine, profile: Profile, request: ChatRequest, beside: int = 0) -> list[Observation]:
-    """Read a prompt while `beside` tokens of other conversations lie in the cache."""
+async def replies(engine: Engine, profile: Profile) -> list[Observation]:
+    """Write replies alone and at once while their conversations grow, and read the prompts that they grow by."""
+    random = Random(7)  # noqa: S311 - words to read, no secret
+    cached: dict[str, int] = {}
+    num = max(1, min(NUM_REPLIES, profile.llm.hot_sessions, profile.server.queue_depth))
+    requests = [
+        _request(
+            profile, f"calibrate-reply-{index}", f"{_words(random, REPLY_WORDS)}. {_STORY}", max_tokens=REPLY_TOKENS
+        )
+        for index in range(num)
+    ]
+    seen = await _write(engine, requests[:1], cached) + await _write(engine, requests, cached)
+    grown = []
+    for request, num_words in zip(requests, FOLLOW_UP_WORDS, strict=False):
+        follow_up = _followed_by(request, _words(random, num_words))
+        seen += await _read(engine, profile, replace(follow_up, max_tokens=1), cached)
+        grown.append(follow_up)
+    seen += await _write(engine, grown, cached) + await _write(engine, grown[:1], cached)
+    for name in cached:
+        await engine.language_model.forget(name)
+    return seen
+
+
+async def _read(engine: Engine, profile: Profile, request: ChatRequest, cached: dict[str, int]) -> list[Observation]:
+    """Read a prompt. `cached` has how many tokens of each conversation lie in the cache, and is kept up to date."""
     began_at = time.perf_counter()
     first_at, usage = None, None
     async with aclosing(engine.language_model.generate(request, timeout_s=TIMEOUT_S)) as deltas:
@@ -117,69 +137,50 @@ async def _read(engine: Engine, profile: Profile, request: ChatRequest, beside: 
         return []
     num_tokens = usage.prompt_tokens - usage.cached_tokens
     num_steps = -(-num_tokens // profile.llm.prefill_tokens)
-    context_tokens = beside + usage.cached_tokens + num_tokens / 2
-    return [Observation("prefill", (num_steps, num_tokens, context_tokens), first_at - began_at)]
+    cached[request.session_id] = usage.cached_tokens
+    behind = sum(cached.values()) + num_tokens / 2
+    cached[request.session_id] = usage.prompt_tokens
+    return [Observation("prefill", (num_steps, num_tokens, behind), first_at - began_at)]
 
 
-async def replies(engine: Engine, profile: Profile) -> list[Observation]:
-    """Write several replies at once, over short and long contexts."""
-    seen: list[Observation] = []
-    most = max(1, min(profile.llm.hot_sessions, profile.server.queue_depth))
-    random = Random(7)  # noqa: S311 - words to read, no secret
-    for size, num_words in BATCHES:
-        if size > most:
-            continue
-        filler = " ".join(random.choice(_WORDS) for _ in range(num_words))
-        names = [f"calibrate-reply-{size}-{num_words}-{index}" for index in range(size)]
-        requests = [_request(profile, name, f"{filler}. {_STORY}", max_tokens=REPLY_TOKENS) for name in names]
-        async with asyncio.TaskGroup() as group:
-            runs = [group.create_task(_arrivals(engine, request)) for request in requests]
-        arrivals = [run.result() for run in runs]
-        began_at = max(times[0] for times, _ in arrivals)
-        ended_at = min(times[-1] for times, _ in arrivals)
-        inside = [one for one in arrivals[0][0] if began_at <= one <= ended_at]
-        context = sum(tokens for _, tokens in arrivals)
-        if len(inside) > 3:
-            steps = np.diff(inside)
-            seen += [Observation("decode", (size, context), float(one)) for one in _in_thirds(steps)]
-        if (size, num_words) == FOLLOWED:
-            others = context - context // size
-            for request, words in zip(requests, FOLLOW_UP_WORDS, strict=True):
-                seen += await _read(engine, profile, _followed_by(request, filler[: 6 * words]), beside=others)
-        for name in names:
-            await engine.language_model.forget(name)
-    return seen
+async def _write(engine: Engine, requests: Sequence[ChatRequest], cached: dict[str, int]) -> list[Observation]:
+    """Write replies at once, and time the steps in which all of them get a token."""
+    async with asyncio.TaskGroup() as group:
+        runs = [group.create_task(_arrivals(engine, request)) for request in requests]
+    arrivals = [run.result() for run in runs]
+    began_at = max(times[0] for times, _ in arrivals)
+    ended_at = min(times[-1] for times, _ in arrivals)
+    inside = [one for one in arrivals[0][0] if began_at <= one <= ended_at]
+    cached |= {request.session_id: tokens for request, (_, tokens) in zip(requests, arrivals, strict=True)}
+    if len(inside) <= THIRDS:
+        return []
+    behind = sum(cached.values())
+    return [Observation("decode", (len(requests), behind), one) for one in _in_thirds(np.diff(inside))]
 
 
-async def crowd_speed(engine: Engine, voices: Sequence[Samples], cores: int) -> float:
-    """Return how fast a core is while all are at work, against alone: transcriptions by themselves, and beside scores.
+async def crowd(engine: Engine, voice: Samples) -> tuple[float, float]:
+    """Return what the same transcriptions take by themselves, and beside scores, seconds.
 
-    They alternate, since a shared machine changes its speed within seconds. What counts is the worker's time on a
-    core: waiting for one, which this process causes as well, is no loss of speed.
+    What counts is the worker's time on a core: waiting for one, which this process causes as well, is no loss of speed.
     """
-    speech = voices[0]
     worker = next(state.pid for state in engine.states().values() if "stt" in state.stages and not state.fallback)
 
     async def hear() -> float:
         before_s = _processor_s(worker)
-        await engine.transcriber.transcribe(speech, second_look=False, timeout_s=TIMEOUT_S)
+        await engine.transcriber.transcribe(voice, second_look=False, timeout_s=TIMEOUT_S)
         return _processor_s(worker) - before_s
 
     async def score() -> None:
         while True:
-            await engine.turn_detector.completeness(speech, timeout_s=TIMEOUT_S)
+            await engine.turn_detector.completeness(voice, timeout_s=TIMEOUT_S)
 
-    if cores < 2:
-        return 1.0
-    alone, crowded = [], []
-    for _ in range(CROWD_ROUNDS):
-        alone += [await hear() for _ in range(CROWD_TIMES)]
-        async with asyncio.TaskGroup() as group:
-            beside = group.create_task(score())
-            await hear()
-            crowded += [await hear() for _ in range(CROWD_TIMES)]
-            beside.cancel()
-    return min(1.0, max(0.4, sum(alone) / max(sum(crowded), 1e-9)))
+    alone_s = sum([await hear() for _ in range(CROWD_TIMES)])
+    async with asyncio.TaskGroup() as group:
+        beside = group.create_task(score())
+        await hear()
+        crowded_s = sum([await hear() for _ in range(CROWD_TIMES)])
+        beside.cancel()
+    return alone_s, crowded_s
 
 
 def _processor_s(pid: int | None) -> float:
@@ -190,7 +191,7 @@ def _processor_s(pid: int | None) -> float:
 
 def _in_thirds(steps: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> list[float]:
     """Return the median of each third: three observations, none of them a single step that was disturbed."""
-    return [float(np.median(part)) for part in np.array_split(steps, 3) if part.size]
+    return [float(np.median(part)) for part in np.array_split(steps, THIRDS) if part.size]
 
 
 async def _arrivals(engine: Engine, request: ChatRequest) -> tuple[list[float], int]:
@@ -206,10 +207,13 @@ async def _arrivals(engine: Engine, request: ChatRequest) -> tuple[list[float], 
     return times or [time.perf_counter()], tokens
 
 
+def _words(random: Random, num_words: int) -> str:
+    return " ".join(random.choice(_VOCABULARY) for _ in range(num_words))
+
+
 def _followed_by(request: ChatRequest, text: str) -> ChatRequest:
-    """Return the next turn of a conversation, for one token of reply."""
-    messages = (*request.messages, Message("assistant", "Very well."), Message("user", text))
-    return replace(request, messages=messages, max_tokens=1)
+    """Return the next turn of a conversation."""
+    return replace(request, messages=(*request.messages, Message("assistant", "Very well."), Message("user", text)))
 
 
 def _request(profile: Profile, session: str, text: str, *, max_tokens: int) -> ChatRequest:

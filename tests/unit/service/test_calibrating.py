@@ -1,16 +1,23 @@
-"""Tests of what a calibration keeps of work that was timed twice."""
+"""Tests of what a calibration makes of its rounds."""
 
-from voicectl.capacity.observations import Observation
-from voicectl.service.calibrating import undisturbed
+import pytest
 
-
-def test_the_faster_of_two_timings_counts() -> None:
-    first = [Observation("turn", (), 0.03), Observation("prefill", (1, 20, 10), 0.2)]
-    second = [Observation("turn", (), 0.05), Observation("prefill", (1, 20, 11), 0.1)]
-    assert undisturbed(first, second) == [first[0], second[1]]
+from voicectl.service.calibrating import LEAST_CROWD_SPEED, ROUNDS, crowd_speed
+from voicectl.service.stage_probes import SENTENCES
 
 
-def test_work_that_cannot_be_paired_is_kept_whole() -> None:
-    one, other = Observation("turn", (), 0.03), Observation("decode", (1, 80), 0.02)
-    assert undisturbed([one], [other]) == [one, other]
-    assert undisturbed([one, other], [one]) == [one, other, one]
+def test_every_round_speaks_as_many_sentences_and_none_is_left_out() -> None:
+    assert len(SENTENCES) % ROUNDS == 0
+
+
+def test_a_core_among_busy_ones_is_as_fast_as_the_same_work_tells() -> None:
+    assert crowd_speed([(0.2, 0.25), (0.3, 0.375)]) == pytest.approx(0.8)
+
+
+def test_a_core_is_never_faster_beside_others_nor_stopped_by_them() -> None:
+    assert crowd_speed([(0.3, 0.2)]) == 1.0
+    assert crowd_speed([(0.1, 9.0)]) == LEAST_CROWD_SPEED
+
+
+def test_a_host_with_one_core_has_no_crowd() -> None:
+    assert crowd_speed([]) == 1.0
