@@ -31,12 +31,16 @@ SENTENCES: Final = (
 """What is spoken to measure with: requests of a phone caller, 1.5 to 5 seconds each."""
 HEARD_S: Final = (1.2, 2.5, 5.0, 8.5, 13.0)
 """Lengths of audio that are transcribed: three of the four windows."""
-PROMPT_WORDS: Final = (6, 220)
+PROMPT_WORDS: Final = (6, 110)
 NUM_REPLIES: Final = 8
 """Most replies at the same time."""
 REPLY_WORDS: Final = 20
-FOLLOW_UP_WORDS: Final = (12, 40, 80, 130)
-"""Prompts by which some of those conversations grow, and about how long they are."""
+FOLLOW_UP_WORDS: Final = (12, 60, 160, 240)
+"""Prompts by which some of those conversations grow, and about how long they are.
+
+With them the cache holds more than half of the most that profile `cpu` keeps of conversations that wait (2,048 tokens):
+plans look no further than twice as far as was measured.
+"""
 REPLY_TOKENS: Final = 13
 THIRDS: Final = 3
 CROWD_TIMES: Final = 2
