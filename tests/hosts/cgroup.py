@@ -64,7 +64,8 @@ class GuestGroup:
         """Remove the groups once they are empty. Raises OSError if they are not within `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         for folder in (*self._unified, *self._legacy):
-            for group in _groups(folder):
+            # A walk that met the end of a group may have left out those above it.
+            for group in (*_groups(folder), folder):
                 while group.exists():
                     try:
                         group.rmdir()
