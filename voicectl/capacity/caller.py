@@ -73,13 +73,17 @@ class Caller:
         stations: Stations,
         timeline: Timeline,
         *,
+        first_turn: int,
         tuning: Tuning,
         lags: tuple[float, float],
         think: Callable[[], float],
         ladder: Ladder,
         on_heard: Callable[[Heard], None],
     ) -> None:
-        """`lags` are what no stage accounts for: of hearing a pause, and of sending the first sound."""
+        """Begin with turn `first_turn` of the conversation.
+
+        `lags` are what no stage accounts for: of hearing a pause, and of sending the first sound.
+        """
         self._call = call
         self._turns = conversation.turns
         self._context_tokens = conversation.context_tokens
@@ -90,14 +94,14 @@ class Caller:
         self._think = think
         self._ladder = ladder
         self._on_heard = on_heard
-        self._num_turns = 0
+        self._num_turns = first_turn
         self._speaking = False
         self._partial_running = False
         self.waits_since: float | None = None
 
     def speak(self) -> None:
         """Begin the next turn now."""
-        turn = self._turns[(self._num_turns + self._call) % len(self._turns)]
+        turn = self._turns[self._num_turns % len(self._turns)]
         self._num_turns += 1
         timeline, began_at = self._timeline, self._timeline.now
         self._speaking = True

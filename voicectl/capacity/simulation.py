@@ -81,6 +81,7 @@ def simulate(speeds: Speeds, conversation: Conversation, tuning: Tuning, load: L
             conversation,
             stations,
             timeline,
+            first_turn=call * len(conversation.turns) // load.num_calls,
             tuning=tuning,
             lags=(speeds.hearing_s, speeds.sending_s),
             think=_think(rng, conversation),

@@ -39,6 +39,8 @@ ROUNDS: Final = 3
 LIVE_CALLS: Final = 5
 """A gateway takes 0.09 cores for one call and 0.05 for each of six, whose frames it finds together when it wakes."""
 LIVE_TURNS: Final = 2
+TIMES: Final = 3
+"""How often utterances are answered where nobody waits for it: the same words get replies of 5 to 25 tokens."""
 LIVE_PAUSE_S: Final = 0.8
 """Pause of those calls. A gateway has more to do for who speaks and hears than for who thinks."""
 LIVE_REPLY_TOKENS: Final = 10
@@ -103,9 +105,7 @@ async def calibrate(
             utterances = wishes.utterances or voices
             # Nothing of the conversation is timed, so the gateway may load meanwhile.
             url = gateway()
-            conversation = await profiled(
-                engine, profile, roots["vad"], utterances, name=wishes.name, think_s=THINK_S, think_spread_s=0.0
-            )
+            conversation = await profiled(engine, profile, roots["vad"], utterances, name=wishes.name, think_s=THINK_S)
         live = None
         if url is not None:
             on_step(f"holding {LIVE_CALLS} calls")
@@ -148,7 +148,7 @@ async def profile_utterances(
     """Return what conversations of these utterances ask of the profile's engine, without calibrating it."""
     roots = model_roots(profile)
     async with Engine(profile, roots, options=EngineOptions(log_level="error", standby=False)) as engine:
-        return await profiled(engine, profile, roots["vad"], utterances, name=name, think_s=think_s)
+        return await profiled(engine, profile, roots["vad"], utterances, name=name, think_s=think_s, times=TIMES)
 
 
 async def _stages(

@@ -86,13 +86,12 @@ async def profiled(
     *,
     name: str,
     think_s: float,
-    think_spread_s: float = 0.0,
+    times: int = 1,
 ) -> Conversation:
     """Return conversations of these utterances (16 kHz mono), as this engine hears and answers them.
 
-    The utterances are said in turn, in two calls that begin with different ones: what is replied depends on what was
-    said before. Nothing is timed, so both are at work at once. Of each reply the first clause is spoken; how long the
-    others sound follows from their letters.
+    The utterances are said in turn, each `times` times, in calls that begin with different ones: what is replied
+    depends on what was said before. Nothing is timed, so two are at work at once.
     """
     ears = [_Ear(profile, vad, samples) for samples in utterances]
     heard = await _two_at_once([ear.turn(engine) for ear in ears])
@@ -101,25 +100,31 @@ async def profiled(
         texts = [heard[index].text or "Hello?" for index in said]
         return await _replies(engine, profile, f"calibrate-call-{number}", texts)
 
-    calls = _calls(len(utterances))
+    calls = _calls(len(utterances), times)
     written = await _two_at_once([call(number, said) for number, said in enumerate(calls)])
+    said = [index for call_said in calls for index in call_said[WARM_UP_TURNS:]]
     replies = [reply for call_replies in written for reply in call_replies[WARM_UP_TURNS:]]
-    firsts = await _two_at_once([_first_s(engine, reply) for reply in replies])
-    found = [
-        _Turn(ear.last_s - ear.first_s, one, reply, first_s)
-        for ear, one, reply, first_s in zip(ears, heard, replies, firsts, strict=True)
-    ]
-    letters = sum(len(turn.reply.clauses[0]) for turn in found if turn.reply.clauses)
-    letter_s = sum(turn.first_s for turn in found) / max(1, letters)
-    added = [turn.reply.prompt_tokens + turn.reply.num_tokens for turn in found]
-    turn_tokens = round(sum(added) / len(added))
-    return Conversation(name, tuple(_shape(turn, letter_s) for turn in found), think_s, think_spread_s, turn_tokens)
+    clauses_s = await _two_at_once([_lengths_s(engine, reply.clauses) for reply in replies])
+    turns = tuple(
+        _shape(ears[index].last_s - ears[index].first_s, heard[index], reply, lengths_s)
+        for index, reply, lengths_s in zip(said, replies, clauses_s, strict=True)
+    )
+    added = [reply.prompt_tokens + reply.num_tokens for reply in replies]
+    return Conversation(name, turns, think_s, turn_tokens=round(sum(added) / len(added)))
 
 
-def _calls(num_utterances: int) -> list[list[int]]:
-    """Return who says what: each utterance once behind the turns that do not count, in at most `AT_ONCE` calls."""
+def _calls(num_utterances: int, times: int) -> list[list[int]]:
+    """Return who says what: each utterance `times` times behind the turns that do not count.
+
+    At most `AT_ONCE` calls say all of them; the next ones begin elsewhere.
+    """
     bounds = sorted({round(number * num_utterances / AT_ONCE) for number in range(AT_ONCE + 1)})
-    return [[index % num_utterances for index in range(begin - WARM_UP_TURNS, end)] for begin, end in pairwise(bounds)]
+    shifts = [round(number * num_utterances / AT_ONCE / times) for number in range(times)]
+    return [
+        [(shift + index) % num_utterances for index in range(begin - WARM_UP_TURNS, end)]
+        for shift in shifts
+        for begin, end in pairwise(bounds)
+    ]
 
 
 async def _two_at_once(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -135,16 +140,14 @@ async def _two_at_once(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-def _shape(turn: "_Turn", letter_s: float) -> TurnShape:
-    heard, reply = turn.heard, turn.reply
-    clauses_s = (turn.first_s, *(letter_s * len(clause) for clause in reply.clauses[1:]))
+def _shape(speech_s: float, heard: "_Heard", reply: "_Written", clauses_s: Sequence[float]) -> TurnShape:
     return TurnShape(
-        speech_s=turn.speech_s,
+        speech_s=speech_s,
         end_pause_s=heard.end_pause_s,
         prompt_tokens=max(1, reply.prompt_tokens),
         first_clause_tokens=max(1, reply.first_clause_tokens),
         reply_tokens=max(1, reply.num_tokens),
-        clauses_s=clauses_s if reply.clauses else (0.5,),
+        clauses_s=tuple(clauses_s) or (0.5,),
         pauses=tuple(heard.pauses),
         hearing_s=heard.lag_s,
         second_look=heard.unclear,
@@ -171,16 +174,6 @@ class _Written:
         self.prompt_tokens = 0
         self.first_clause_tokens = 0
         self.num_tokens = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One turn: seconds of speech, how it was heard, what was replied, and the length of the reply's first clause."""
-
-    speech_s: float
-    heard: _Heard
-    reply: _Written
-    first_s: float
 
 
 async def _replies(engine: Engine, profile: Profile, session: str, texts: Sequence[str]) -> list[_Written]:
@@ -225,8 +218,9 @@ async def _reply(engine: Engine, profile: Profile, session: str, messages: Seque
     return written
 
 
-async def _first_s(engine: Engine, reply: _Written) -> float:
-    return await _length_s(engine, reply.clauses[0]) if reply.clauses else 0.0
+async def _lengths_s(engine: Engine, clauses: Sequence[str]) -> list[float]:
+    """Return how long each clause sounds, seconds."""
+    return [await _length_s(engine, clause) for clause in clauses]
 
 
 async def _length_s(engine: Engine, clause: str) -> float:

@@ -77,10 +77,13 @@ class Validation:
 
 
 def while_held(host: Host, seconds: float) -> Host:
-    """Return the host under calls that `held_by` holds for so long: others take of its cores, calls are short."""
+    """Return the host under calls that `held_by` holds for so long: others take of its cores, calls are short.
+
+    Turns count from the second on, so that on average one more lies behind them than half of what counts.
+    """
     conversation = host.conversation
     return replace(
-        host, others_cores=CALLERS_CORES, conversation=conversation.lasting(conversation.cycle_s() + seconds)
+        host, others_cores=CALLERS_CORES, conversation=conversation.lasting(2 * conversation.cycle_s() + seconds)
     )
 
 

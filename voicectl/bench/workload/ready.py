@@ -10,6 +10,7 @@ import numpy as np
 
 from voicectl.bench.run_record import TurnKind
 
+GOLDEN: Final = (5**0.5 - 1) / 2
 WANTED: Final[frozenset[TurnKind]] = frozenset({"speech", "barge-in"})
 """The kinds of turn that want an answer."""
 
@@ -101,9 +102,14 @@ class CallScript:
 
 
 def script_of(workload: ReadyWorkload, seed: int, call: int) -> CallScript:
-    """Draw the script of one call; the same seed and number give the same script, in whatever order calls come."""
+    """Draw the script of one call; the same seed and number give the same script, in whatever order calls come.
+
+    Conversations are dealt out rather than drawn: among any calls in a row each comes nearly as often as its weight
+    says, so that a few calls at once are a fair sample of the workload.
+    """
     random = np.random.default_rng([seed, call])
-    conversation = _drawn(workload.conversations, float(random.random()))
+    first = float(np.random.default_rng(seed).random())
+    conversation = _dealt(workload.conversations, (first + call * GOLDEN) % 1)
     spreads = random.uniform(-1.0, 1.0, len(conversation.turns))
     pauses = (
         max(0.0, turn.pause_s + float(spread) * turn.pause_spread_s)
@@ -112,7 +118,7 @@ def script_of(workload: ReadyWorkload, seed: int, call: int) -> CallScript:
     return CallScript(conversation, tuple(pauses))
 
 
-def _drawn(conversations: Sequence[ReadyConversation], share: float) -> ReadyConversation:
+def _dealt(conversations: Sequence[ReadyConversation], share: float) -> ReadyConversation:
     left = share * sum(one.weight for one in conversations)
     for one in conversations:
         left -= one.weight

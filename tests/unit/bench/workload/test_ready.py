@@ -18,7 +18,16 @@ def test_script_depends_on_seed_and_number_alone() -> None:
 
 def test_conversations_come_by_their_weights() -> None:
     drawn = [script_of(WORKLOAD, 1, call).conversation.name for call in range(2_000)]
-    assert 0.71 < drawn.count("often") / len(drawn) < 0.79
+    assert abs(drawn.count("often") - 1_500) <= 5
+
+
+def test_few_calls_are_dealt_all_conversations() -> None:
+    kinds = tuple(ReadyConversation(f"kind-{number}", 1.0, (TURN,)) for number in range(4))
+    workload = replace(WORKLOAD, conversations=kinds)
+    for seed in range(50):
+        dealt = [script_of(workload, seed, call).conversation.name for call in range(8)]
+        assert set(dealt) == {one.name for one in kinds}
+        assert max(dealt.count(one.name) for one in kinds) <= 3
 
 
 def test_pauses_spread_evenly_around_what_was_asked_for() -> None:
