@@ -98,16 +98,15 @@ async def profiled(
 
     async def call(number: int, said: Sequence[int]) -> list[_Written]:
         texts = [heard[index].text or "Hello?" for index in said]
-        return await _replies(engine, profile, f"calibrate-call-{number}", texts)
+        return await _answered(engine, profile, f"calibrate-call-{number}", texts)
 
     calls = _calls(len(utterances), times)
     written = await _two_at_once([call(number, said) for number, said in enumerate(calls)])
     said = [index for call_said in calls for index in call_said[WARM_UP_TURNS:]]
-    replies = [reply for call_replies in written for reply in call_replies[WARM_UP_TURNS:]]
-    clauses_s = await _two_at_once([_lengths_s(engine, reply.clauses) for reply in replies])
+    replies = [reply for call_replies in written for reply in call_replies]
     turns = tuple(
-        _shape(ears[index].last_s - ears[index].first_s, heard[index], reply, lengths_s)
-        for index, reply, lengths_s in zip(said, replies, clauses_s, strict=True)
+        _shape(ears[index].last_s - ears[index].first_s, heard[index], reply)
+        for index, reply in zip(said, replies, strict=True)
     )
     added = [reply.prompt_tokens + reply.num_tokens for reply in replies]
     return Conversation(name, turns, think_s, turn_tokens=round(sum(added) / len(added)))
@@ -140,14 +139,14 @@ async def _two_at_once(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-def _shape(speech_s: float, heard: "_Heard", reply: "_Written", clauses_s: Sequence[float]) -> TurnShape:
+def _shape(speech_s: float, heard: "_Heard", reply: "_Written") -> TurnShape:
     return TurnShape(
         speech_s=speech_s,
         end_pause_s=heard.end_pause_s,
         prompt_tokens=max(1, reply.prompt_tokens),
         first_clause_tokens=max(1, reply.first_clause_tokens),
         reply_tokens=max(1, reply.num_tokens),
-        clauses_s=tuple(clauses_s) or (0.5,),
+        clauses_s=tuple(reply.clauses_s) or (0.5,),
         pauses=tuple(heard.pauses),
         hearing_s=heard.lag_s,
         second_look=heard.unclear,
@@ -166,24 +165,29 @@ class _Heard:
 
 
 class _Written:
-    """A reply as it was written."""
+    """A reply as it was written, and how long its clauses sound."""
 
     def __init__(self) -> None:
         self.text = ""
         self.clauses: list[str] = []
+        self.clauses_s: list[float] = []
         self.prompt_tokens = 0
         self.first_clause_tokens = 0
         self.num_tokens = 0
 
 
-async def _replies(engine: Engine, profile: Profile, session: str, texts: Sequence[str]) -> list[_Written]:
-    """Return the replies of one call to what is said in it."""
+async def _answered(engine: Engine, profile: Profile, session: str, texts: Sequence[str]) -> list[_Written]:
+    """Return the replies of one call to what is said in it, but the first: each is spoken while the next is written."""
     messages = [Message("system", profile.llm.system_prompt)]
     replies = []
-    for text in texts:
-        messages.append(Message("user", text))
-        replies.append(await _reply(engine, profile, session, messages))
-        messages.append(Message("assistant", replies[-1].text))
+    async with asyncio.TaskGroup() as speaking:
+        for number, text in enumerate(texts):
+            messages.append(Message("user", text))
+            reply = await _reply(engine, profile, session, messages)
+            messages.append(Message("assistant", reply.text))
+            if number >= WARM_UP_TURNS:
+                speaking.create_task(_speak(engine, reply))
+                replies.append(reply)
     await engine.language_model.forget(session)
     return replies
 
@@ -218,9 +222,8 @@ async def _reply(engine: Engine, profile: Profile, session: str, messages: Seque
     return written
 
 
-async def _lengths_s(engine: Engine, clauses: Sequence[str]) -> list[float]:
-    """Return how long each clause sounds, seconds."""
-    return [await _length_s(engine, clause) for clause in clauses]
+async def _speak(engine: Engine, reply: _Written) -> None:
+    reply.clauses_s = [await _length_s(engine, clause) for clause in reply.clauses]
 
 
 async def _length_s(engine: Engine, clause: str) -> float:
