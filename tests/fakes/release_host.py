@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voicectl.provision.hostside.pack import write_program
+from voicectl.provision.program import write_program
 
 PROGRAMS = Path(__file__).parent / "host"
 BLOB = b"weights of a small model"

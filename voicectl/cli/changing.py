@@ -24,9 +24,9 @@ def change_hosts(
     json: bool,
 ) -> None:
     """Run the playbook of a command over all hosts, tell how it ended, and exit with the code of the worst host."""
-    from voicectl.provision.hostside.pack import FILE_NAME, write_program
     from voicectl.provision.operation import operation
     from voicectl.provision.playbooks import own_play, playbook_path
+    from voicectl.provision.program import FILE_NAME, write_program
     from voicectl.provision.runs import run_playbook
 
     output = Output(json=json)

@@ -8,13 +8,13 @@ from typing import Any, Final, Literal, Protocol
 
 from voicectl.core.errors import VoicectlError
 from voicectl.provision.hosts import Host
-from voicectl.provision.hostside.pack import FILE_NAME as PROGRAM_NAME
-from voicectl.provision.hostside.pack import write_program
 from voicectl.provision.journal import Unfinished
 from voicectl.provision.needs import Needs
 from voicectl.provision.operation import Operation
 from voicectl.provision.playbooks import playbook_path
 from voicectl.provision.preflight import HostReport, Look, judge, look_at_hosts, preflight_error
+from voicectl.provision.program import FILE_NAME as PROGRAM_NAME
+from voicectl.provision.program import write_program
 from voicectl.provision.runs import RunListener, RunResult, run_playbook
 from voicectl.service.access.keys import DEFAULT_SCOPES, KeyDocument, new_key
 from voicectl.service.installing.bundles import extracted

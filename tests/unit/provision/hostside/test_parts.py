@@ -18,10 +18,10 @@ from voicectl.provision.hostside.faults import BadUsage, Damaged, Locked, Refuse
 from voicectl.provision.hostside.layout import Layout, checked_id, refuse_unsafe_folder
 from voicectl.provision.hostside.lock import exclusive, holder
 from voicectl.provision.hostside.manifest import parse_manifest
-from voicectl.provision.hostside.pack import write_program
 from voicectl.provision.hostside.settings import ServiceSettings, read_settings
 from voicectl.provision.hostside.sound import agent_side
 from voicectl.provision.hostside.state import State, decode, encode
+from voicectl.provision.program import write_program
 
 
 @pytest.mark.parametrize("name", ["1.0.0-0f3a9c41d2b7", "0.4.0.dev1-0123456789ab", "12-aaaaaaaaaaaa"])
