@@ -47,7 +47,7 @@ options:
     elements: str
     default: []
   files:
-    description: Files that are looked for.
+    description: Files that are looked for. One without content is none: it is what a loss of power can leave of it.
     type: list
     elements: path
     default: []
@@ -252,6 +252,11 @@ def current_release() -> str:
     return link.readlink().name if link.is_symlink() else ""
 
 
+def holds_something(path: Path) -> bool:
+    """Return whether a file is there, with content."""
+    return path.is_file() and path.stat().st_size > 0
+
+
 def survey(asks: dict[str, Any]) -> dict[str, Any]:
     """Return everything; `asks` are the module's options."""
     return {
@@ -270,7 +275,7 @@ def survey(asks: dict[str, Any]) -> dict[str, Any]:
         "gpu": gpu(),
         "packages": package_versions(asks["packages"]),
         "units": units(asks["units"]),
-        "files": [path for path in asks["files"] if Path(path).exists()],
+        "files": [path for path in asks["files"] if holds_something(Path(path))],
         "account": account(asks["user"]),
         "table": bool(asks["table"]) and asked("nft", "list", "table", *asks["table"].split()) is not None,
         "release": current_release(),

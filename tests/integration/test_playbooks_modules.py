@@ -142,3 +142,11 @@ def test_space_is_added_up_for_each_file_system(tmp_path: Path) -> None:
     assert (found["needed_mb"], found["short_mb"]) == (30, max(0, 30 - found["free_mb"]))
     (full,) = survey.file_systems({str(tmp_path): found["free_mb"] + 1000})
     assert full["short_mb"] > 0
+
+
+def test_a_file_that_lost_its_content_with_the_power_counts_as_missing(tmp_path: Path) -> None:
+    survey = load("library/voicectl_survey.py")
+    (tmp_path / "empty").touch()
+    (tmp_path / "whole").write_text("key")
+    found = [name for name in ("missing", "empty", "whole", ".") if survey.holds_something(tmp_path / name)]
+    assert found == ["whole"]

@@ -88,8 +88,18 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(fd)
         fresh.replace(path)
+        _sync_folder(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk: a key that was shown is one that is there after a loss of power."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 @contextmanager
