@@ -43,6 +43,10 @@ options:
         description: The user and the group that it belongs to.
         type: str
         default: root
+      keep:
+        description: Leave the content of a file that has any, such as one that others write too.
+        type: bool
+        default: false
 author:
   - voicectl
 """
@@ -67,6 +71,7 @@ SPEC = {
     "content": {"type": "str", "required": True},
     "mode": {"type": "str", "default": "0644"},
     "owner": {"type": "str", "default": "root"},
+    "keep": {"type": "bool", "default": False},
 }
 
 
@@ -82,22 +87,17 @@ class WantedFile:
     @classmethod
     def of(cls, given: dict[str, Any]) -> WantedFile:
         """Return the file that a task asks for."""
-        return cls(Path(given["path"]), given["content"].encode(), int(given["mode"], 8), given["owner"])
+        path = Path(given["path"])
+        content = (given["keep"] and content_of(path)) or given["content"].encode()
+        return cls(path, content, int(given["mode"], 8), given["owner"])
 
     def ids(self) -> tuple[int, int]:
         """Return user and group. Raises KeyError when the host does not know them."""
         return pwd.getpwnam(self.owner).pw_uid, grp.getgrnam(self.owner).gr_gid
 
-    def content_there(self) -> bytes | None:
-        """Return what the host has there; None for no regular file."""
-        try:
-            return self.path.read_bytes() if stat.S_ISREG(self.path.lstat().st_mode) else None
-        except FileNotFoundError:
-            return None
-
     def is_right(self) -> bool:
         """Return whether content, owner and permissions are as they should be."""
-        if self.content_there() != self.content:
+        if content_of(self.path) != self.content:
             return False
         status = self.path.stat()
         return stat.S_IMODE(status.st_mode) == self.mode and (status.st_uid, status.st_gid) == self.ids()
@@ -118,6 +118,14 @@ class WantedFile:
         sync_folder(self.path.parent)
 
 
+def content_of(path: Path) -> bytes | None:
+    """Return what the host has there; None for no regular file."""
+    try:
+        return path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else None
+    except FileNotFoundError:
+        return None
+
+
 def make_folders(folder: Path) -> None:
     """Make a folder and those above it that are missing, for root to write and everybody to read."""
     for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
@@ -136,7 +144,7 @@ def sync_folder(folder: Path) -> None:
 
 def difference(file: WantedFile) -> dict[str, str]:
     """Return what `--diff` shows of a file."""
-    there = file.content_there()
+    there = content_of(file.path)
     return {
         "before_header": str(file.path),
         "after_header": str(file.path),

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import io
+import sys
 import tarfile
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,8 @@ def load(path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(Path(path).stem, PLAYBOOKS / path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Data classes look their module up by its name.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -150,3 +153,18 @@ def test_a_file_that_lost_its_content_with_the_power_counts_as_missing(tmp_path:
     (tmp_path / "whole").write_text("key")
     found = [name for name in ("missing", "empty", "whole", ".") if survey.holds_something(tmp_path / name)]
     assert found == ["whole"]
+
+
+@pytest.mark.parametrize(("there", "after"), [(None, "new"), ("", "new"), ("theirs", "theirs")])
+def test_a_file_to_be_kept_loses_nothing_but_emptiness(tmp_path: Path, there: str | None, after: str) -> None:
+    files = load("library/voicectl_files.py")
+    path = tmp_path / "keys.json"
+    if there is not None:
+        path.write_text(there)
+    given = {"path": str(path), "content": "new", "mode": "0600", "owner": path.parent.owner(), "keep": True}
+    file = files.WantedFile.of(given)
+    if not file.is_right():
+        file.write()
+    assert path.read_text() == after
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert files.WantedFile.of({**given, "content": "newer"}).is_right()

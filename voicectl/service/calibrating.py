@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -39,8 +38,6 @@ ROUNDS: Final = 3
 LIVE_CALLS: Final = 5
 """A gateway takes 0.09 cores for one call and 0.05 for each of six, whose frames it finds together when it wakes."""
 LIVE_TURNS: Final = 2
-TIMES: Final = 3
-"""How often utterances are answered where nobody waits for it: the same words get replies of 5 to 25 tokens."""
 LIVE_PAUSE_S: Final = 0.8
 """Pause of those calls. A gateway has more to do for who speaks and hears than for who thinks."""
 LIVE_REPLY_TOKENS: Final = 10
@@ -49,6 +46,8 @@ LEAST_CROWD_SPEED: Final = 0.4
 SETTLE_S: Final = 1.0
 CALLS_SETTLE_S: Final = 4.0
 """After which all calls are in their course: what a first call makes a gateway load and set up is no call's share."""
+REPEATS: Final = 3
+"""How often utterances are answered where nobody waits for it: the same words get replies of 5 to 25 tokens."""
 THINK_S: Final = 6.0
 """Pause of the reference conversation, as in the documented load measurements."""
 BUSY_CORES: Final = 0.3
@@ -58,14 +57,6 @@ _PATHS: Final = ("vad", "endpointing", "stt", "llm", "tts")
 
 OpenGateway = Callable[[], AbstractAsyncContextManager[str]]
 """Starts a gateway with the profile in a process below this one, and gives its URL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a calibration may be asked for: other utterances than its own, and what to call them."""
-
-    utterances: Sequence[Samples] | None = None
-    name: str = "reference"
 
 
 def live_settings(profile: Profile) -> list[str]:
@@ -86,14 +77,12 @@ async def calibrate(
     profile: Profile,
     open_gateway: OpenGateway | None,
     *,
-    wishes: Wishes | None = None,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Calibration:
     """Measure this host with the profile's models; the gateway's replies may be cut short as `live_settings` say.
 
     Raises EngineError or what the store raises where models are missing.
     """
-    wishes = wishes or Wishes()
     began_at, others = time.monotonic(), Others()
     on_step("starting the models")
     roots = model_roots(profile)
@@ -102,10 +91,9 @@ async def calibrate(
         async with Engine(profile, roots, options=EngineOptions(log_level="error", standby=False)) as engine:
             voices, seen, crowd = await _stages(engine, profile, cores, on_step)
             on_step("profiling the conversation")
-            utterances = wishes.utterances or voices
             # Nothing of the conversation is timed, so the gateway may load meanwhile.
             url = gateway()
-            conversation = await profiled(engine, profile, roots["vad"], utterances, name=wishes.name, think_s=THINK_S)
+            conversation = await profiled(engine, profile, roots["vad"], voices, name="reference", think_s=THINK_S)
         live = None
         if url is not None:
             on_step(f"holding {LIVE_CALLS} calls")
@@ -148,7 +136,7 @@ async def profile_utterances(
     """Return what conversations of these utterances ask of the profile's engine, without calibrating it."""
     roots = model_roots(profile)
     async with Engine(profile, roots, options=EngineOptions(log_level="error", standby=False)) as engine:
-        return await profiled(engine, profile, roots["vad"], utterances, name=name, think_s=think_s, times=TIMES)
+        return await profiled(engine, profile, roots["vad"], utterances, name=name, think_s=think_s, times=REPEATS)
 
 
 async def _stages(

@@ -177,7 +177,7 @@ class _Written:
 
 
 async def _answered(engine: Engine, profile: Profile, session: str, texts: Sequence[str]) -> list[_Written]:
-    """Return the replies of one call to what is said in it, but the first: each is spoken while the next is written."""
+    """Return the replies of one call that count, in order; each is spoken while the next is written."""
     messages = [Message("system", profile.llm.system_prompt)]
     replies = []
     async with asyncio.TaskGroup() as speaking:

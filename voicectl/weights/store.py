@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from voicectl.core.disk import sync_folder
 from voicectl.core.errors import (
     ArtifactMissing,
     ChecksumMismatch,
@@ -116,7 +117,7 @@ class Store:
         blob.parent.mkdir(parents=True, exist_ok=True)
         partial.chmod(0o444)
         partial.replace(blob)
-        _sync_folder(blob.parent)
+        sync_folder(blob.parent)
 
     def link(self, model: LockedModel) -> None:
         """Make the folder of `model` hold exactly its files. All blobs must be here."""
@@ -132,7 +133,7 @@ class Store:
             fresh.unlink(missing_ok=True)
             _link(blob, fresh)
             fresh.replace(path)
-        _sync_folder(folder)
+        sync_folder(folder)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -217,11 +218,3 @@ def _link(blob: Path, path: Path) -> None:
         if error.errno not in _NO_HARD_LINKS:
             raise
         path.symlink_to(blob)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

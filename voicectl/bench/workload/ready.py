@@ -10,7 +10,6 @@ import numpy as np
 
 from voicectl.bench.run_record import TurnKind
 
-GOLDEN: Final = (5**0.5 - 1) / 2
 WANTED: Final[frozenset[TurnKind]] = frozenset({"speech", "barge-in"})
 """The kinds of turn that want an answer."""
 
@@ -84,6 +83,10 @@ class ReadyWorkload:
         return max(len(one.turns) for one in self.conversations)
 
 
+_GOLDEN_RATIO: Final = (5**0.5 - 1) / 2
+"""Whoever goes round a circle by steps of this part of it comes everywhere evenly, however few the steps."""
+
+
 def with_digest(workload: ReadyWorkload) -> ReadyWorkload:
     """Return the workload with the sha256 of all that it says and does: texts, times and the bytes of its sounds."""
     document = asdict(replace(workload, digest="", sounds=(), backdrop=None))
@@ -109,7 +112,7 @@ def script_of(workload: ReadyWorkload, seed: int, call: int) -> CallScript:
     """
     random = np.random.default_rng([seed, call])
     first = float(np.random.default_rng(seed).random())
-    conversation = _dealt(workload.conversations, (first + call * GOLDEN) % 1)
+    conversation = _dealt(workload.conversations, (first + call * _GOLDEN_RATIO) % 1)
     spreads = random.uniform(-1.0, 1.0, len(conversation.turns))
     pauses = (
         max(0.0, turn.pause_s + float(spread) * turn.pause_spread_s)

@@ -9,9 +9,10 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from voicectl.core.disk import sync_folder
 from voicectl.core.errors import ConfigError
 from voicectl.core.paths import store_path
-from voicectl.governance.audit.segments import OWNER_ONLY, leave_to_owner, sync_folder
+from voicectl.governance.audit.segments import OWNER_ONLY, leave_to_owner
 
 PRIVATE_NAME: Final = "audit.key"
 PUBLIC_NAME: Final = "audit.pub"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from voicectl.core.disk import sync_folder
 from voicectl.core.errors import LockedError
 
 OWNER_ONLY: Final = 0o600
@@ -111,15 +112,6 @@ def write_whole(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlive a power loss."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def last_lines(path: Path, limit: int) -> tuple[bytes | None, bytes]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from voicectl.core.disk import sync_folder
 from voicectl.core.errors import ConfigError, LockedError
 from voicectl.core.paths import config_path
 from voicectl.core.sections.access import Access
@@ -88,18 +89,9 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(fd)
         fresh.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk: a key that was shown is one that is there after a loss of power."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 import structlog
 
+from voicectl.core.disk import sync_folder
 from voicectl.core.records import GovernanceEvent
 
 log = structlog.get_logger(__name__)
@@ -137,12 +138,8 @@ class Spill:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(self._path, flags, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                # The name must outlive the host's power, not only the bytes.
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            # The name must outlive the host's power, not only the bytes.
+            sync_folder(self.folder)
         return self._fd
 
     def _undo(self) -> None:

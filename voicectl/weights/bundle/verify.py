@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from voicectl.core.disk import sync_folder
 from voicectl.core.errors import ConfigError, IntegrityError, UsageError
 from voicectl.weights.bundle.archive import BLOCK_BYTES, TRAILER, header, padding, size_in
 from voicectl.weights.bundle.manifest import (
@@ -86,7 +87,7 @@ def extract(path: Path, manifest: Manifest, into: Path, *, on_progress: OnProgre
                 raise IntegrityError(f"{path}: changed since it was verified", hint="verify it again")
             _write_tree(file, head, path, fresh, on_progress)
         fresh.rename(into)
-        _sync_folder(into.parent)
+        sync_folder(into.parent)
     except OSError as error:
         raise ConfigError(f"{error.filename or into}: cannot be written: {error.strerror}") from error
     finally:
@@ -221,7 +222,7 @@ def _write_tree(file: BinaryIO, head: Head, path: Path, into: Path, on_progress:
             reader.check(entry, write)
     reader.finish()
     for folder in (into, *(path for path in into.rglob("*") if path.is_dir())):
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 @contextmanager
@@ -237,11 +238,3 @@ def _created(path: Path, mode: str) -> Iterator[Callable[[memoryview], None]]:
         yield write
         os.fchmod(fd, int(mode, 8))
         os.fsync(fd)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
