@@ -44,6 +44,7 @@ class Row:
     lag_s: np.ndarray
     cpu_share: float
     server_cores: float
+    stolen_share: float
 
     def errors(self) -> list[float]:
         """Return the relative error of each percentile."""
@@ -66,7 +67,8 @@ class Row:
         lag = " / ".join(f"{np.percentile(self.lag_s, p) * 1000:.2f}" for p in SHARES)
         return (
             f"| {self.name} | {self.true_s.size} | {true} | {found} | {errors} | {added} | {lag} |"
-            f" {100 * self.cpu_share:.0f} % | {100 * self.server_cores:.0f} % | {'yes' if self.met() else 'NO'} |"
+            f" {100 * self.cpu_share:.0f} % | {100 * self.server_cores:.0f} % |"
+            f" {100 * self.stolen_share:.1f} % | {'yes' if self.met() else 'NO'} |"
         )
 
 
@@ -109,8 +111,9 @@ def row_of(name: str, record: RunRecord, server: NullServer) -> Row:
     true = sorted((turn.voiced_at, turn.true_s) for turn in server.turns)
     found_s = np.array([seconds for _, seconds in found])
     true_s = np.array([seconds for _, seconds in true])
-    lag_s = np.array(record.health.lag_s)
-    return Row(name, true_s, found_s, found_s - true_s, lag_s, record.health.cpu_share, server.cores)
+    health = record.health
+    lag_s = np.array(health.lag_s)
+    return Row(name, true_s, found_s, found_s - true_s, lag_s, health.cpu_share, server.cores, health.stolen_share)
 
 
 def main() -> int:
@@ -122,8 +125,8 @@ def main() -> int:
     options = parser.parse_args()
     say = sys.stdout.write
     say(f"{options.calls} concurrent calls, {os.cpu_count()} cores; P50 / P95 / P99, milliseconds\n\n")
-    say("| server | answers | true | measured | error, % | added | schedule lag | bench | server | bars met |\n")
-    say("|---|---|---|---|---|---|---|---|---|---|\n")
+    say("| server | answers | true | measured | error, % | added | schedule lag | bench | server | stolen | met |\n")
+    say("|---|---|---|---|---|---|---|---|---|---|---|\n")
     met = True
     for name, script in scripts().items():
         row = asyncio.run(measured(name, script, options.calls, options.seconds, options.workers))

@@ -26,6 +26,7 @@ from voicectl.bench.generator.messages import (
     packed,
     to_worker,
 )
+from voicectl.bench.generator.rehearsal import rehearse
 from voicectl.bench.generator.target import CallSettings, tls_of
 from voicectl.bench.run_record import CallSample, TurnSample
 from voicectl.bench.workload.ready import script_of
@@ -132,6 +133,7 @@ async def work(orders: IO[bytes], results: IO[bytes]) -> None:
     if not isinstance(assignment, Assignment):
         return
     bank = FrameBank.of(assignment.workload)
+    rehearse()
     pipe.write(packed(Ready(sum(map(len, bank.sounds)))))
     go = await to_worker(reader)
     if not isinstance(go, Go):
