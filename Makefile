@@ -10,7 +10,7 @@ QUESTION ?= What is the capital of France?
 # The tests start hundreds of processes: without bytecode each would compile voicectl anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-records bench-redaction bench-faults check-gate check-intervals check-decisions check-null-server measure-judge validate-plan soak fuzz lock clean
+.PHONY: help install dev models demo check format test test-unit test-integration test-e2e test-hosts test-hosts-long bench-turn bench-load bench-barge-in bench-decode bench-refusal bench-records bench-recording bench-redaction bench-faults check-gate check-intervals check-decisions check-null-server measure-judge validate-plan soak fuzz lock clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ bench-faults: $(VENV)/.dev models  ## Kill each worker 20 times under 8 calls, t
 
 bench-records: $(VENV)/.dev  ## Measure how fast calls are recorded, and what that takes from them
 	$(BIN)/python scripts/bench_records.py
+
+bench-recording: $(VENV)/.dev models  ## Compare calls that are recorded with calls that are not; a quarter of an idle hour
+	$(BIN)/python scripts/bench_recording.py
 
 bench-redaction: $(VENV)/.dev  ## Count leaks in 20,000 spoken card numbers, and false finds (N=20000)
 	$(BIN)/python scripts/check_redaction.py --n $(or $(N),20000)

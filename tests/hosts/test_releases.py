@@ -6,9 +6,9 @@ import time
 import pytest
 
 from tests.hosts.calls import LiveCall, ask
-from tests.hosts.conftest import OPTIONS, Guests, Installed, Measured
+from tests.hosts.conftest import OPTIONS, Installed, Measured
 from tests.hosts.invariant import assert_serves_one_of
-from tests.hosts.looking import active_release, journal, release_program, wait_until_ready
+from tests.hosts.looking import active_release, journal, release_program
 from tests.hosts.machine import Machine
 from tests.hosts.releases import (
     CRASHES,
@@ -25,33 +25,10 @@ from tests.hosts.releases import (
 ROLLBACK_BAR_S = 20.0
 
 
-async def test_upgrade_during_a_live_call_keeps_the_conversation(
-    new_guest: Guests, installed: Installed, shelf: Shelf, measured: Measured
-) -> None:
-    machine = new_guest(installed.image)
-    machine.boot()
-    wait_until_ready(machine)
-    newer = shelf.changed(GOOD)
-    call = LiveCall(machine, installed.question, installed.api_key)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(call.hold())
-        while not call.answered:
-            await asyncio.sleep(0.1)
-        session, before = call.session, len(call.answered)
-        upgraded = await asyncio.to_thread(installed.operator.upgrade, newer, [machine], *OPTIONS)
-        after = len(call.answered)
-        async with asyncio.timeout(60):
-            while len(call.answered) < after + 2:
-                await asyncio.sleep(0.1)
-        call.stop()
-    upgraded.succeeded()
-    measured("upgrade during a live call", upgraded.seconds, "s")
-    measured("turns of that call without an answer", call.unanswered, "turns", bar=0)
-    assert active_release(machine) == shelf.release_id(newer)
-    assert before < after, "no turn was answered while the release was replaced"
-    assert call.session == session, "the conversation began anew"
-    assert call.resumed == call.lost
-    assert call.unanswered == 0
+def test_rollback_to_nothing_is_refused(guest: Machine, installed: Installed, shelf: Shelf) -> None:
+    outcome = installed.operator.on("rollback", [guest])
+    assert outcome.code == 3, outcome.error or outcome.document
+    assert_serves_one_of(guest, {shelf.release_id(installed.bundle)}, installed.question, installed.api_key)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +77,40 @@ def test_older_release_is_refused_and_changes_nothing(guest: Machine, installed:
     assert guest.read("systemctl show -P MainPID voicectl.service") == pid
 
 
+async def test_upgrade_during_a_live_call_keeps_the_conversation(
+    guest: Machine, installed: Installed, shelf: Shelf, measured: Measured
+) -> None:
+    newer = shelf.changed(GOOD)
+    call = LiveCall(guest, installed.question, installed.api_key)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(call.hold())
+        while not call.answered:
+            await asyncio.sleep(0.1)
+        session, before = call.session, len(call.answered)
+        upgraded = await asyncio.to_thread(installed.operator.upgrade, newer, [guest], *OPTIONS)
+        after = len(call.answered)
+        async with asyncio.timeout(60):
+            while len(call.answered) < after + 2:
+                await asyncio.sleep(0.1)
+        call.stop()
+    upgraded.succeeded()
+    measured("upgrade during a live call", upgraded.seconds, "s")
+    measured("turns of that call without an answer", call.unanswered, "turns", bar=0)
+    assert active_release(guest) == shelf.release_id(newer)
+    assert before < after, "no turn was answered while the release was replaced"
+    assert call.session == session, "the conversation began anew"
+    assert call.resumed == call.lost
+    assert call.unanswered == 0
+
+
 def test_rollback_brings_the_release_before_back(
     guest: Machine, installed: Installed, shelf: Shelf, measured: Measured
 ) -> None:
     old, new = shelf.release_id(installed.bundle), shelf.release_id(shelf.changed(GOOD))
-    upgraded = installed.operator.upgrade(shelf.changed(GOOD), [guest], *OPTIONS).succeeded()
-    measured("upgrade, no call", upgraded.seconds, "s")
+    if active_release(guest) != new:
+        # The test before has done that, unless this one runs alone.
+        upgraded = installed.operator.upgrade(shelf.changed(GOOD), [guest], *OPTIONS).succeeded()
+        measured("upgrade, no call", upgraded.seconds, "s")
     assert active_release(guest) == new
     kept = guest.read("ls /opt/voicectl/releases").split()
     assert sorted(kept) == sorted([old, new])
@@ -118,11 +123,3 @@ def test_rollback_brings_the_release_before_back(
     forward = installed.operator.on("rollback", [guest], "--to", new)
     assert forward.code == 0, forward.error
     assert active_release(guest) == new
-
-
-def test_rollback_to_nothing_is_refused(new_guest: Guests, installed: Installed, shelf: Shelf) -> None:
-    machine = new_guest(installed.image)
-    machine.boot()
-    outcome = installed.operator.on("rollback", [machine])
-    assert outcome.code == 3, outcome.error or outcome.document
-    assert_serves_one_of(machine, {shelf.release_id(installed.bundle)}, installed.question, installed.api_key)
