@@ -7,6 +7,8 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voicectl
 WHEELS := $(CACHE)/wheels
 MODELS ?= faster-whisper-base
 QUESTION ?= What is the capital of France?
+# Files of tests side by side; those of the real models and of booted machines want the processors for themselves.
+TWO_AT_ONCE := -n 2 --dist loadfile
 # The tests start hundreds of processes: without bytecode each would compile voicectl anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -53,15 +55,15 @@ format: $(VENV)/.dev  ## Format and fix what can be fixed
 
 test: $(VENV)/.dev models  ## All tests: unit, integration, end to end on the real models
 	@$(BIN)/voicectl models pull $(MODELS)
-	$(BIN)/pytest tests/unit
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest $(TWO_AT_ONCE) tests/unit
+	$(BIN)/pytest $(TWO_AT_ONCE) tests/integration
 	$(BIN)/pytest tests/e2e
 
 test-unit: $(VENV)/.dev  ## Unit tests only
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest $(TWO_AT_ONCE) tests/unit
 
 test-integration: $(VENV)/.dev  ## Real sockets and processes, no models
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest $(TWO_AT_ONCE) tests/integration
 
 test-e2e: $(VENV)/.dev models  ## The real models of profile cpu
 	$(BIN)/pytest tests/e2e

@@ -1,9 +1,11 @@
 """Fixtures shared by all tests."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # On a busy machine an example may take seconds: that is no failure of what it shows.
@@ -12,6 +14,21 @@ settings.load_profile("voicectl")
 
 REPOSITORY = Path(__file__).parent.parent
 SHARED_SPEECH = REPOSITORY.parent / "shared" / "speech"
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Let no test decide what the tests after it see logged."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Return a folder whose path is short enough for sockets, wherever tests keep their files."""
+    with tempfile.TemporaryDirectory(prefix="voicectl-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

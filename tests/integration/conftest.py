@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from subprocess import CompletedProcess
 
 import pytest
-import structlog
 
 from voicectl.cli.main import main
 
@@ -20,7 +19,7 @@ def command_line(
     """
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
-    log, root = structlog.get_config(), logging.getLogger()
+    root = logging.getLogger()
     handlers, level = root.handlers, root.level
 
     def run(*arguments: str) -> CompletedProcess[str]:
@@ -29,6 +28,5 @@ def command_line(
 
     yield run
     # A command sends its log to the stderr of its process, which here is the test's own.
-    structlog.configure(**log)
     root.handlers = handlers
     root.setLevel(level)

@@ -84,8 +84,8 @@ def num_alive(pids: list[int]) -> int:
     return alive
 
 
-async def test_every_port_reaches_its_worker(tmp_path: Path) -> None:
-    async with Engine(profile(), roots(), options=options(tmp_path)) as engine:
+async def test_every_port_reaches_its_worker(short_path: Path) -> None:
+    async with Engine(profile(), roots(), options=options(short_path)) as engine:
         transcript = await engine.transcriber.transcribe(np.zeros(16000, np.float32), timeout_s=5)
         completeness = await engine.turn_detector.completeness(np.zeros(100, np.float32), timeout_s=5)
         deltas = await read_all(engine, ask("s", max_tokens=3))
@@ -106,8 +106,8 @@ async def test_every_port_reaches_its_worker(tmp_path: Path) -> None:
     assert len({state.pid for state in states.values()}) == 4
 
 
-async def test_a_request_waits_for_a_worker_that_still_loads(tmp_path: Path) -> None:
-    engine = Engine(profile(), roots(), stages=("llm",), options=options(tmp_path))
+async def test_a_request_waits_for_a_worker_that_still_loads(short_path: Path) -> None:
+    engine = Engine(profile(), roots(), stages=("llm",), options=options(short_path))
     await engine.launch()
     try:
         assert engine.states()["llm"].state == "starting"
@@ -120,12 +120,12 @@ async def test_a_request_waits_for_a_worker_that_still_loads(tmp_path: Path) -> 
     assert "".join(delta.text for delta in deltas) == "0 1 "
 
 
-async def test_close_leaves_no_process_no_task_no_file(tmp_path: Path) -> None:
+async def test_close_leaves_no_process_no_task_no_file(short_path: Path) -> None:
     before = asyncio.all_tasks()
-    async with Engine(profile(), roots(), options=options(tmp_path)) as engine:
+    async with Engine(profile(), roots(), options=options(short_path)) as engine:
         pids = [state.pid for state in engine.states().values() if state.pid is not None]
         assert len(pids) == 4
-        assert modes(tmp_path) == [0o700]
+        assert modes(short_path) == [0o700]
         waiting = asyncio.ensure_future(read_all(engine, ask("silent")))
         await until(lambda: engine.states()["llm"].queued == 1)
     with pytest.raises(RequestCancelled, match="llm is stopped"):
@@ -133,13 +133,13 @@ async def test_close_leaves_no_process_no_task_no_file(tmp_path: Path) -> None:
     with pytest.raises(EngineError):
         await read_all(engine, ask("later"))
     assert num_alive(pids) == 0
-    assert modes(tmp_path) == []
+    assert modes(short_path) == []
     assert asyncio.all_tasks() == before
     assert {state.state for state in engine.states().values()} == {"stopped"}
 
 
-async def test_round_trip_is_short(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+async def test_round_trip_is_short(short_path: Path) -> None:
+    async with llm_engine(short_path) as engine:
         times_ms = []
         for _ in range(300):
             started_at = time.perf_counter()
@@ -149,8 +149,8 @@ async def test_round_trip_is_short(tmp_path: Path) -> None:
     assert statistics.median(times_ms) < 5.0
 
 
-async def test_closing_a_stream_cancels_its_request(tmp_path: Path) -> None:
-    async with Engine(profile(), roots(), stages=("llm", "stt"), options=options(tmp_path)) as engine:
+async def test_closing_a_stream_cancels_its_request(short_path: Path) -> None:
+    async with Engine(profile(), roots(), stages=("llm", "stt"), options=options(short_path)) as engine:
         async with aclosing(engine.language_model.generate(ask("endless"), timeout_s=5)) as deltas:  # type: ignore[type-var]
             async for delta in deltas:
                 assert delta.text == "more "
@@ -160,11 +160,11 @@ async def test_closing_a_stream_cancels_its_request(tmp_path: Path) -> None:
         assert len(await read_all(engine, ask("s", max_tokens=2))) == 3
 
 
-async def test_cancelling_the_task_cancels_its_request(tmp_path: Path) -> None:
+async def test_cancelling_the_task_cancels_its_request(short_path: Path) -> None:
     everything = profile().model_copy(update={"workers": (profile().workers[0],)})
     worker = everything.workers[0].model_copy(update={"stages": ("stt", "llm", "tts", "turn")})
     everything = everything.model_copy(update={"workers": (worker,)})
-    async with Engine(everything, roots(), options=options(tmp_path)) as engine:
+    async with Engine(everything, roots(), options=options(short_path)) as engine:
         task = asyncio.ensure_future(read_all(engine, ask("silent")))
         await until(lambda: engine.states()["stt"].queued == 1)
         await asyncio.sleep(0)
@@ -176,16 +176,16 @@ async def test_cancelling_the_task_cancels_its_request(tmp_path: Path) -> None:
         assert engine.states()["stt"].queued == 0
 
 
-async def test_silent_worker_meets_the_local_deadline(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+async def test_silent_worker_meets_the_local_deadline(short_path: Path) -> None:
+    async with llm_engine(short_path) as engine:
         started_at = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r"llm did not answer within 0\.10 s"):
             await read_all(engine, ask("silent"), timeout_s=0.1)
         assert time.monotonic() - started_at < 2.0
 
 
-async def test_killed_worker_comes_back_for_its_requests(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+async def test_killed_worker_comes_back_for_its_requests(short_path: Path) -> None:
+    async with llm_engine(short_path) as engine:
         task = asyncio.ensure_future(read_all(engine, ask("silent")))
         await until(lambda: engine.states()["llm"].queued == 1)
         pid = engine.states()["llm"].pid
@@ -202,15 +202,15 @@ async def test_killed_worker_comes_back_for_its_requests(tmp_path: Path) -> None
     assert state.pid != pid
 
 
-async def test_worker_that_dies_of_a_request_fails_only_that_one(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+async def test_worker_that_dies_of_a_request_fails_only_that_one(short_path: Path) -> None:
+    async with llm_engine(short_path) as engine:
         with pytest.raises(WorkerDied):
             await read_all(engine, ask("die"))
         assert len(await read_all(engine, ask("s", max_tokens=1))) == 2
 
 
-async def test_hung_worker_is_killed_and_replaced(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+async def test_hung_worker_is_killed_and_replaced(short_path: Path) -> None:
+    async with llm_engine(short_path) as engine:
         with pytest.raises(WorkerDied, match="left 5 pings unanswered"):
             await read_all(engine, ask("hang"), timeout_s=30)
         assert len(await read_all(engine, ask("s", max_tokens=1))) == 2
@@ -218,8 +218,8 @@ async def test_hung_worker_is_killed_and_replaced(tmp_path: Path) -> None:
         assert engine.states()["llm"].restarts == profile().breakers.attempts
 
 
-async def test_stage_that_raises_answers_and_lives_on(tmp_path: Path) -> None:
-    async with Engine(profile(), roots(), stages=("llm", "stt"), options=options(tmp_path)) as engine:
+async def test_stage_that_raises_answers_and_lives_on(short_path: Path) -> None:
+    async with Engine(profile(), roots(), stages=("llm", "stt"), options=options(short_path)) as engine:
         with pytest.raises(EngineError, match="ValueError: the stage is broken"):
             await read_all(engine, ask("raise"))
         with pytest.raises(EngineError, match="Scored cannot be sent"):
@@ -228,8 +228,8 @@ async def test_stage_that_raises_answers_and_lives_on(tmp_path: Path) -> None:
         assert engine.states()["llm"].restarts == 0
 
 
-async def test_malformed_frames_from_a_worker_are_dropped(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path, command=(*FAKE_WORKER, "babble")) as engine:
+async def test_malformed_frames_from_a_worker_are_dropped(short_path: Path) -> None:
+    async with llm_engine(short_path, command=(*FAKE_WORKER, "babble")) as engine:
         with structlog.testing.capture_logs() as logs:
             await engine.language_model.forget("x")
             await engine.language_model.forget("y")
@@ -238,8 +238,8 @@ async def test_malformed_frames_from_a_worker_are_dropped(tmp_path: Path) -> Non
     assert {entry["worker"] for entry in dropped} == {"llm"}
 
 
-async def test_malformed_frames_to_a_worker_are_dropped(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+async def test_malformed_frames_to_a_worker_are_dropped(short_path: Path) -> None:
+    async with llm_engine(short_path) as engine:
         send = engine._clients["llm"]._send
         assert send is not None
         for frame in (b"", b"\xc1", b"x" * 1_000_000, b"\x81\xa4type\xa5Other"):
@@ -248,8 +248,8 @@ async def test_malformed_frames_to_a_worker_are_dropped(tmp_path: Path) -> None:
         assert engine.states()["llm"].restarts == 0
 
 
-async def test_lines_of_a_worker_reach_the_log_in_bounds(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+async def test_lines_of_a_worker_reach_the_log_in_bounds(short_path: Path) -> None:
+    async with llm_engine(short_path) as engine:
         with structlog.testing.capture_logs() as logs:
             await read_all(engine, ask("write"))
             await until(lambda: len([entry for entry in logs if entry["event"] == "worker_wrote"]) >= 2)
@@ -258,9 +258,9 @@ async def test_lines_of_a_worker_reach_the_log_in_bounds(tmp_path: Path) -> None
     assert max(map(len, lines)) <= 4000
 
 
-async def test_a_thousand_requests_are_answered_or_refused(tmp_path: Path) -> None:
+async def test_a_thousand_requests_are_answered_or_refused(short_path: Path) -> None:
     patient = load_profile("cpu", overrides=["breakers.failures=1000", "breakers.min_requests=1000"], environment={})
-    async with Engine(patient, roots(), stages=("llm",), options=options(tmp_path)) as engine:
+    async with Engine(patient, roots(), stages=("llm",), options=options(short_path)) as engine:
         results = await asyncio.gather(
             *(read_all(engine, ask("silent"), timeout_s=0.3) for _ in range(1000)), return_exceptions=True
         )
@@ -282,34 +282,34 @@ async def test_a_thousand_requests_are_answered_or_refused(tmp_path: Path) -> No
         ("dies", r"failed to start 3 times; the last one ended with status 7:\s+cannot allocate what I need", 1),
     ],
 )
-async def test_worker_that_cannot_load_says_why(tmp_path: Path, model: str, message: str, exit_code: int) -> None:
+async def test_worker_that_cannot_load_says_why(short_path: Path, model: str, message: str, exit_code: int) -> None:
     patience = Patience(
         start_s=10.0, stop_s=1.0, restarts=RestartPolicy(first_delay_s=0.0, max_delay_s=0.0, max_failed_starts=3)
     )
-    engine = Engine(profile(), roots(model), stages=("llm",), options=options(tmp_path, patience=patience))
+    engine = Engine(profile(), roots(model), stages=("llm",), options=options(short_path, patience=patience))
     with pytest.raises(WorkerStartFailed, match=message) as caught:
         await engine.start()
     assert caught.value.exit_code == exit_code
     assert engine.states()["llm"].state == "failed"
-    assert modes(tmp_path) == []
+    assert modes(short_path) == []
 
 
-async def test_worker_that_is_late_is_given_up(tmp_path: Path) -> None:
+async def test_worker_that_is_late_is_given_up(short_path: Path) -> None:
     patience = Patience(start_s=0.6, stop_s=0.5)
-    engine = Engine(profile(), roots("slow"), stages=("llm",), options=options(tmp_path, patience=patience))
+    engine = Engine(profile(), roots("slow"), stages=("llm",), options=options(short_path, patience=patience))
     with pytest.raises(WorkerStartFailed, match=r"llm was not ready within 0\.6 s"):
         await engine.start()
-    assert modes(tmp_path) == []
+    assert modes(short_path) == []
 
 
-async def test_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    engine = Engine(profile(), roots(), stages=("llm",), options=options(tmp_path, command=("/nowhere/worker",)))
+async def test_program_that_does_not_exist_is_named(short_path: Path) -> None:
+    engine = Engine(profile(), roots(), stages=("llm",), options=options(short_path, command=("/nowhere/worker",)))
     with pytest.raises(WorkerStartFailed, match="/nowhere/worker"):
         await engine.start()
 
 
-async def test_interrupt_does_not_reach_the_workers(tmp_path: Path) -> None:
-    async with llm_engine(tmp_path) as engine:
+async def test_interrupt_does_not_reach_the_workers(short_path: Path) -> None:
+    async with llm_engine(short_path) as engine:
         pid = engine.states()["llm"].pid
         assert pid is not None
         assert os.getpgid(pid) != os.getpgrp()
@@ -337,9 +337,9 @@ asyncio.run(main())
 """
 
 
-async def test_workers_end_with_a_killed_gateway(tmp_path: Path) -> None:
+async def test_workers_end_with_a_killed_gateway(short_path: Path) -> None:
     gateway = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", GATEWAY, str(FAKE), str(tmp_path)), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", GATEWAY, str(FAKE), str(short_path)), stdout=asyncio.subprocess.PIPE
     )
     assert gateway.stdout is not None
     pids = [int(pid) for pid in (await gateway.stdout.readline()).split()]
@@ -348,7 +348,7 @@ async def test_workers_end_with_a_killed_gateway(tmp_path: Path) -> None:
     await gateway.wait()
     await until(lambda: num_alive(pids) == 0, within_s=2.0)
     # Nobody was left to remove its sockets: the next gateway does.
-    assert len(modes(tmp_path)) == 1
-    async with llm_engine(tmp_path):
-        assert len(modes(tmp_path)) == 1
-    assert modes(tmp_path) == []
+    assert len(modes(short_path)) == 1
+    async with llm_engine(short_path):
+        assert len(modes(short_path)) == 1
+    assert modes(short_path) == []

@@ -4,9 +4,9 @@ from pathlib import Path
 from voicectl.engine.sockets import MAX_ADDRESS_BYTES, socket_folder
 
 
-def test_folder_is_private_and_removed(tmp_path: Path) -> None:
-    with socket_folder(tmp_path / "run") as folder:
-        assert folder.parent == tmp_path / "run"
+def test_folder_is_private_and_removed(short_path: Path) -> None:
+    with socket_folder(short_path / "run") as folder:
+        assert folder.parent == short_path / "run"
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "0-1.sock").touch()
     assert not folder.exists()
@@ -30,10 +30,10 @@ def test_path_that_cannot_be_a_folder_is_not_used(tmp_path: Path) -> None:
         assert folder.is_dir()
 
 
-def test_leftovers_of_dead_gateways_are_removed(tmp_path: Path) -> None:
+def test_leftovers_of_dead_gateways_are_removed(short_path: Path) -> None:
     # Process ids end at 2**22 on Linux.
     for name in ("engine-4194999-abc", f"engine-{os.getpid()}-abc", "engine-x-abc", "other"):
-        (tmp_path / name).mkdir()
-    with socket_folder(tmp_path) as folder:
-        left = {path.name for path in tmp_path.iterdir()} - {folder.name}
+        (short_path / name).mkdir()
+    with socket_folder(short_path) as folder:
+        left = {path.name for path in short_path.iterdir()} - {folder.name}
     assert left == {f"engine-{os.getpid()}-abc", "engine-x-abc", "other"}
