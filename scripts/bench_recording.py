@@ -31,6 +31,7 @@ from voicectl.core.config import load_profile
 from voicectl.service.speaking_workloads import speaking_workload
 
 GATEWAY = Path(__file__).resolve().parent.parent / "tests" / "fakes" / "timed_gateway.py"
+WORKLOAD = Path(__file__).resolve().parent.parent / "tests" / "data" / "one_sentence.yaml"
 BAR = 1.01
 START_TIMEOUT_S = 60.0
 
@@ -162,7 +163,7 @@ def say(line: str) -> None:
 def main() -> int:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workload", default="short-faq")
+    parser.add_argument("--workload", default=str(WORKLOAD), help="name or file")
     parser.add_argument("--callers", type=int, default=3, help="of each gateway")
     parser.add_argument("--seconds", type=float, default=200.0, help="how long calls begin in each run")
     parser.add_argument("--pairs", type=int, default=4)

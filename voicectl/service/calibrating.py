@@ -35,16 +35,22 @@ from voicectl.service.conversation_probe import profiled
 
 ROUNDS: Final = 3
 """How often everything is timed: a shared machine is slow for seconds at a time, which no stage is to meet alone."""
+LEAST_ROUNDS: Final = 2
+BUDGET_S: Final = 60.0
+"""A calibration is to take no longer: on a slow host the last round gives way, and the intervals become wider."""
+REST_IN_ROUNDS: Final = 3.0
+"""What comes after the rounds takes about so many of them."""
 LIVE_CALLS: Final = 5
 """A gateway takes 0.09 cores for one call and 0.05 for each of six, whose frames it finds together when it wakes."""
 LIVE_TURNS: Final = 2
+LIVE_STAGGER_S: Final = 0.3
 LIVE_PAUSE_S: Final = 0.8
 """Pause of those calls. A gateway has more to do for who speaks and hears than for who thinks."""
-LIVE_REPLY_TOKENS: Final = 10
+LIVE_REPLY_TOKENS: Final = 6
 """Longest reply of those calls: what they show does not depend on it, what they last does."""
 LEAST_CROWD_SPEED: Final = 0.4
 SETTLE_S: Final = 1.0
-CALLS_SETTLE_S: Final = 4.0
+CALLS_SETTLE_S: Final = 3.0
 """After which all calls are in their course: what a first call makes a gateway load and set up is no call's share."""
 REPEATS: Final = 3
 """How often utterances are answered where nobody waits for it: the same words get replies of 5 to 25 tokens."""
@@ -89,7 +95,7 @@ async def calibrate(
     cores = os.cpu_count() or 1
     async with _loading(open_gateway) as gateway:
         async with Engine(profile, roots, options=EngineOptions(log_level="error", standby=False)) as engine:
-            voices, seen, crowd = await _stages(engine, profile, cores, on_step)
+            voices, seen, crowd = await _stages(engine, profile, cores, began_at, on_step)
             on_step("profiling the conversation")
             # Nothing of the conversation is timed, so the gateway may load meanwhile.
             url = gateway()
@@ -140,18 +146,22 @@ async def profile_utterances(
 
 
 async def _stages(
-    engine: Engine, profile: Profile, cores: int, on_step: Callable[[str], None]
+    engine: Engine, profile: Profile, cores: int, began_at: float, on_step: Callable[[str], None]
 ) -> tuple[list[Samples], list[Observation], float]:
     """Return what was spoken, all that was timed, and how fast a core is while all are at work, against alone."""
     voices: list[Samples] = []
     seen: list[Observation] = []
     crowds: list[tuple[float, float]] = []
     share = len(probe.SENTENCES) // ROUNDS
+    rounds_began_at = time.monotonic()
     for number in range(ROUNDS):
-        on_step(f"timing the stages, round {number + 1} of {ROUNDS}")
         fresh, found = await probe.spoken(engine, probe.SENTENCES[number * share : (number + 1) * share])
         voices += fresh
         seen += found
+        now = time.monotonic()
+        if not time_for_round(number, now - began_at, now - rounds_began_at):
+            continue
+        on_step(f"timing the stages, round {number + 1} of {ROUNDS}")
         seen += await probe.transcriptions(engine, profile, voices)
         seen += await probe.scores(engine, fresh)
         seen += await probe.prompts(engine, profile)
@@ -159,6 +169,16 @@ async def _stages(
         if cores > 1:
             crowds.append(await probe.crowd(engine, voices[0]))
     return voices, seen, crowd_speed(crowds)
+
+
+def time_for_round(number: int, elapsed_s: float, rounds_s: float) -> bool:
+    """Return whether round `number`, counted from 0, fits into the minute.
+
+    `elapsed_s` have gone by, `rounds_s` of them in rounds.
+    """
+    if number < LEAST_ROUNDS:
+        return True
+    return elapsed_s + (1 + REST_IN_ROUNDS) * rounds_s / number <= BUDGET_S
 
 
 def crowd_speed(crowds: Sequence[tuple[float, float]]) -> float:
@@ -194,7 +214,7 @@ async def _live(url: str, voices: Sequence[Samples]) -> LiveCall:
     """Hold a few calls through a real gateway and return what only they show. Raises EngineError without an answer."""
     shortest = sorted(voices, key=len)[:LIVE_TURNS]
     utterances = [Utterance.of(f"sentence {index}", voice, MODEL_RATE_HZ) for index, voice in enumerate(shortest)]
-    shape = LoadShape(LIVE_CALLS, LIVE_TURNS, stagger_s=0.6, pause_s=LIVE_PAUSE_S, unanswered_s=15.0)
+    shape = LoadShape(LIVE_CALLS, LIVE_TURNS, stagger_s=LIVE_STAGGER_S, pause_s=LIVE_PAUSE_S, unanswered_s=15.0)
     await asyncio.sleep(SETTLE_S)
     calls = asyncio.create_task(run_calls(url, shape, utterances))
     await asyncio.wait({calls}, timeout=CALLS_SETTLE_S)
