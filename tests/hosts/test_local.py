@@ -4,6 +4,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from tests.hosts.conftest import OPTIONS, Guests, Measured
 from tests.hosts.invariant import assert_serves_one_of
 from tests.hosts.link import counting
@@ -21,6 +23,7 @@ def run_there(machine: Machine, command: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.beyond_core
 def test_host_installs_itself_with_the_bundle_alone(new_guest: Guests, shelf: Shelf, measured: Measured) -> None:
     machine = new_guest()
     machine.boot(default_route=True)

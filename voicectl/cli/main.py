@@ -51,6 +51,22 @@ COMMANDS: Final[dict[str, Entry]] = {
 }
 
 
+def _show_flags_as_flags(command: Any) -> None:
+    """Let `--help` name no value where an option takes none; typer shows flags as `--json <bool>`."""
+    params_of = command.get_params
+
+    def get_params(ctx: Any) -> list[Any]:
+        found: list[Any] = params_of(ctx)
+        for option in found:
+            if getattr(option, "is_flag", False) and option.metavar is None:
+                option.metavar = ""
+        return found
+
+    command.get_params = get_params
+    for one in getattr(command, "commands", {}).values():
+        _show_flags_as_flags(one)
+
+
 class LazyCommands(TyperGroup):
     """A group whose commands are known by name and help; a module is imported when its command runs."""
 
@@ -58,6 +74,7 @@ class LazyCommands(TyperGroup):
         super().__init__(**settings)
         for name, entry in COMMANDS.items():
             self.commands[name] = TyperCommand(name, help=entry.help)
+        _show_flags_as_flags(self)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` name, loaded."""
@@ -66,6 +83,7 @@ class LazyCommands(TyperGroup):
             entry = COMMANDS[name]
             command = typer.main.get_command(getattr(importlib.import_module(entry.module), entry.app))
             command.name = name
+            _show_flags_as_flags(command)
         return name, command, rest
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -30,6 +30,14 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
     assert "Example:" in shown or "COMMAND" in shown
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("plan", "--help"), ("bench", "run", "--help")])
+def test_help_names_no_value_for_flags(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "--help" in shown
+    assert "bool" not in shown.lower()
+
+
 def test_command_line_without_a_command_shows_help_and_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([]) == 2
     assert capsys.readouterr().out.count("Usage: voicectl") == 1
