@@ -34,6 +34,8 @@ GATEWAY = Path(__file__).resolve().parent.parent / "tests" / "fakes" / "timed_ga
 WORKLOAD = Path(__file__).resolve().parent.parent / "tests" / "data" / "one_sentence.yaml"
 BAR = 1.01
 START_TIMEOUT_S = 60.0
+MOST_CALLS = 10_000
+"""Calls of a run."""
 
 
 @asynccontextmanager
@@ -108,22 +110,22 @@ async def pairs(options: argparse.Namespace) -> Comparison:
 
 
 def joined(records: list[RunRecord]) -> RunRecord:
-    """Return several runs as one: their calls one after the other."""
+    """Return several runs as one: their calls one after the other, numbered so that pairs of turns stay pairs."""
     calls: list[CallSample] = []
     begun_s = 0.0
-    for record in records:
-        calls += [_later(call, begun_s, len(calls)) for call in record.calls]
+    for number, record in enumerate(records):
+        calls += [_later(call, begun_s, number * MOST_CALLS) for call in record.calls]
         begun_s += record.wall_s
     return replace(records[0], calls=tuple(calls), wall_s=begun_s)
 
 
-def _later(call: CallSample, by_s: float, number: int) -> CallSample:
+def _later(call: CallSample, by_s: float, first: int) -> CallSample:
     def moved(at: float | None) -> float | None:
         return None if at is None else at + by_s
 
     return replace(
         call,
-        call=number + call.call,
+        call=first + call.call,
         scheduled_at=call.scheduled_at + by_s,
         started_at=moved(call.started_at),
         connected_at=moved(call.connected_at),

@@ -35,7 +35,7 @@ PROMPT_WORDS: Final = (6, 110)
 NUM_REPLIES: Final = 8
 """Most replies at the same time."""
 REPLY_WORDS: Final = 20
-FOLLOW_UP_WORDS: Final = (12, 60, 240)
+FOLLOW_UP_WORDS: Final = (12, 60, 160, 240)
 """Prompts by which some of those conversations grow, and about how long they are.
 
 With them the cache holds more than half of the most that profile `cpu` keeps of conversations that wait (2,048 tokens):
