@@ -135,6 +135,8 @@ class BackgroundScoring:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pace.poll_s):
                 await self._quiet.next_end()
+                # The recorder writes the call down a moment after its end.
+                await self._sleep(self._pace.settle_s)
 
     def _look(self) -> Backlog:
         with self._records.read() as connection:
