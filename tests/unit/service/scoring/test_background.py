@@ -1,7 +1,7 @@
 """Scoring waits for quiet, yields to the first call at once, and neither hides a failure nor ends the gateway."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -29,7 +29,8 @@ class Clock:
 class Bench:
     """Background scoring whose waits end at once; `run_until` runs it until something holds."""
 
-    def __init__(self, records: Any, model: ScriptedModel) -> None:
+    def __init__(self, records: Any, model: ScriptedModel, poll_s: float = 0.001) -> None:
+        self.meanwhile: Callable[[], None] = lambda: None
         self.clock, self.model = Clock(), model
         self.quiet = Quiet(clock=self.clock)
         self.slept: list[float] = []
@@ -37,7 +38,7 @@ class Bench:
             records,
             Scorer(records, judge_of(model), now=lambda: NOW),
             self.quiet,
-            pace=Pace(settle_s=2.0, poll_s=0.001, rest_s=60.0),
+            pace=Pace(settle_s=2.0, poll_s=poll_s, rest_s=60.0),
             sleep=self._sleep,
             now=lambda: NOW,
         )
@@ -57,6 +58,7 @@ class Bench:
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.clock.time += seconds
+        self.meanwhile()
         await asyncio.sleep(0)
 
 
@@ -73,6 +75,21 @@ async def test_all_that_waits_is_scored_when_it_is_quiet(records: MemoryRecords)
     bench = Bench(records, ScriptedModel([GOOD]))
     await bench.run_until(lambda: bench.work.health.num_scored == 3 and bench.work.health.backlog.pending == 0)
     assert records.call("c2").score_state == "scored"
+
+
+async def test_a_call_is_scored_though_it_is_written_down_a_moment_after_its_end() -> None:
+    records = MemoryRecords()
+    bench = Bench(records, ScriptedModel([GOOD]), poll_s=60.0)
+
+    def write_down() -> None:
+        bench.meanwhile = lambda: None
+        records.add(a_call("late"), *said("late", ("hi", "Hello.")))
+
+    bench.meanwhile = write_down
+    bench.quiet.call_started(CALLER)
+    asyncio.get_running_loop().call_later(0.05, bench.quiet.call_ended, CALLER, "over")
+    await bench.run_until(lambda: bench.work.health.num_scored == 1)
+    records.close()
 
 
 async def test_nothing_is_begun_while_a_call_is_in_progress(records: MemoryRecords) -> None:
