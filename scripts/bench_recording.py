@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from voicectl.bench.generator.run import run_load
+from voicectl.bench.generator.run import Limits, run_load
 from voicectl.bench.generator.target import Target
 from voicectl.bench.run_record import CallSample, LoadPlan, RunRecord
 from voicectl.bench.statistics.compare import Comparison, compare
@@ -34,8 +34,6 @@ GATEWAY = Path(__file__).resolve().parent.parent / "tests" / "fakes" / "timed_ga
 WORKLOAD = Path(__file__).resolve().parent.parent / "tests" / "data" / "one_sentence.yaml"
 BAR = 1.01
 START_TIMEOUT_S = 60.0
-MOST_CALLS = 10_000
-"""Calls of a run."""
 
 
 @asynccontextmanager
@@ -114,7 +112,7 @@ def joined(records: list[RunRecord]) -> RunRecord:
     calls: list[CallSample] = []
     begun_s = 0.0
     for number, record in enumerate(records):
-        calls += [_later(call, begun_s, number * MOST_CALLS) for call in record.calls]
+        calls += [_later(call, begun_s, number * Limits().max_calls) for call in record.calls]
         begun_s += record.wall_s
     return replace(records[0], calls=tuple(calls), wall_s=begun_s)
 

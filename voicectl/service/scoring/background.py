@@ -1,7 +1,6 @@
 """Score finished calls while no call is in progress. The first call that begins stops it at once."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -132,11 +131,13 @@ class BackgroundScoring:
             return error
 
     async def _wait_for_work(self) -> None:
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._pace.poll_s):
                 await self._quiet.next_end()
-                # The recorder writes the call down a moment after its end.
-                await self._sleep(self._pace.settle_s)
+        except TimeoutError:
+            return
+        # The recorder writes the call down a moment after its end.
+        await self._sleep(self._pace.settle_s)
 
     def _look(self) -> Backlog:
         with self._records.read() as connection:
