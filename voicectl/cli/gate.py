@@ -65,13 +65,17 @@ def check_command(
     """
     from voicectl.governance.gate.outputs import FORMATS, document
 
+    if json:
+        output_format = "json"
+    if output_file is not None and output_format == "text":
+        raise UsageError("--output writes no text", hint="give --format json, junit, sarif or markdown, too")
     desk = _desk(policy, evidence, reviewers, profile, settings)
     verdict = desk.check(_tier(to), use_cases or ())
     output = Output(json=json)
-    if output_format != "text" and not json:
+    if output_format != "text":
         text = FORMATS[output_format](verdict, desk.policy)
         if output_file is None:
-            typer.echo(text, nl=False)
+            output.text(text)
         else:
             _write(output_file, text)
             output.note(f"{output_file}: written")

@@ -1,7 +1,6 @@
 """The entry point: finds the command, loads only its module, and turns failures into exit codes."""
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from voicectl import __version__
-from voicectl.cli.output import report_error
+from voicectl.cli.output import forget_stdout, report_error, though_unread
 from voicectl.core.errors import UsageError, VoicectlError
 
 EXIT_BUG: Final = 1
@@ -119,10 +118,8 @@ def voicectl(
 def run() -> None:
     """Run the command line of this process and exit with its status."""
     status = main(sys.argv[1:])
-    try:
+    with though_unread():
         sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
     sys.exit(status)
 
 
@@ -140,7 +137,7 @@ def main(arguments: Sequence[str], application: typer.Typer = app) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone, for example `voicectl … | head`: nobody is left to tell.
-        _forget_stdout()
+        forget_stdout()
         return 0
     except Exception:  # noqa: BLE001 - the edge of the program
         traceback.print_exc()
@@ -158,8 +155,3 @@ def _usage_failed(error: typer.TyperException, *, as_json: bool) -> int:
     command = context.command_path if context is not None else "voicectl"
     report_error(UsageError(message, hint=f"see `{command} --help`"), as_json=as_json)
     return error.exit_code
-
-
-def _forget_stdout() -> None:
-    # Python flushes stdout once more at exit; give it somewhere to write to.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

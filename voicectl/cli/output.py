@@ -87,10 +87,16 @@ class Output:
 
     def result(self, document: Mapping[str, Any], render: "Callable[[Console], None]") -> None:
         """Write the command's result: `document` under --json, otherwise what `render` prints."""
-        if self.json:
-            write_json(document)
-        else:
-            render(console(sys.stdout))
+        with though_unread():
+            if self.json:
+                write_json(document)
+            else:
+                render(console(sys.stdout))
+
+    def text(self, text: str) -> None:
+        """Write a result that is text already."""
+        with though_unread():
+            sys.stdout.write(text)
 
     def note(self, text: str) -> None:
         """Tell people something that is not the result."""
@@ -123,7 +129,29 @@ def console(stream: TextIO) -> "Console":
     """Return a rich console on `stream`; NO_COLOR, the width of the terminal and pipes are respected."""
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+    class PatientConsole(Console):
+        def on_broken_pipe(self) -> None:
+            # Rich would end the program with 1, whatever the command found.
+            raise BrokenPipeError from None
+
+    return PatientConsole(file=stream, highlight=False, soft_wrap=not stream.isatty())
+
+
+@contextmanager
+def though_unread() -> Iterator[None]:
+    """Let a command end with its own status when the reader of its output has left, as in `voicectl … | head`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        forget_stdout()
+
+
+def forget_stdout() -> None:
+    """Let what is still written to stdout, by Python at its exit at the latest, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def write_json(document: Mapping[str, Any]) -> None:
@@ -135,16 +163,14 @@ def write_json(document: Mapping[str, Any]) -> None:
 def report_error(error: "VoicectlError", *, as_json: bool) -> None:
     """Tell people what failed and the next step; under --json also write it as the document."""
     if as_json:
-        write_json(
-            {
-                "error": {
-                    "type": type(error).__name__,
-                    "message": error.message,
-                    "hint": error.hint,
-                    "exit_code": error.exit_code,
-                }
-            }
-        )
+        failure = {
+            "type": type(error).__name__,
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        }
+        with though_unread():
+            write_json({"error": failure})
     sys.stderr.write(f"error: {error.message}\n")
     if error.hint:
         sys.stderr.write(f"hint:  {error.hint}\n")

@@ -92,23 +92,27 @@ def plan_command(
 
 
 def _answer(wanted: "Wanted", output: Output, plot: Path | None, write: Path | None) -> None:
-    """Make the plan, print it, draw and write what is wanted; ends the command with 99 for a promise not kept."""
+    """Make the plan, draw and write what is wanted, print it; ends the command with 99 for a promise not kept."""
     from voicectl.capacity.planner import plan
     from voicectl.cli.plan_view import render_plan
     from voicectl.service.planning import question_of, write_profile
 
     found = plan(question_of(wanted))
-    output.result(found.document(), lambda console: render_plan(console, found))
-    if not found.sessions:
-        raise typer.Exit(BROKEN_PROMISE)
-    if plot is not None:
+    written = []
+    # Before anything is printed: a reader who leaves early ends the command.
+    if found.sessions and plot is not None:
         from voicectl.cli.plan_plots import draw
 
         draw(found, wanted.demand, plot)
-        output.note(f"drawn: {plot}")
-    if write is not None:
+        written.append(f"drawn: {plot}")
+    if found.sessions and write is not None:
         write_profile(found, wanted.profile, write)
-        output.note(f"written: {write}; serve it with `voicectl serve --profile {write}`")
+        written.append(f"written: {write}; serve it with `voicectl serve --profile {write}`")
+    output.result(found.document(), lambda console: render_plan(console, found))
+    if not found.sessions:
+        raise typer.Exit(BROKEN_PROMISE)
+    for text in written:
+        output.note(text)
 
 
 def _demand(

@@ -29,6 +29,7 @@ def test_an_invalid_policy_is_24_and_names_the_line(home: Path, capsys: pytest.C
         (["check", "--to", "highest"], 2),
         (["check", "--to", "medium", "--use-case", "faq"], 2),
         (["check", "--to", "medium"], 3),
+        (["check", "--to", "medium", "--output", "verdict.txt"], 2),
         (["demote", "chitchat", "--reason", "x"], 2),
         (["demote", "faq", "--reason", " "], 2),
         (["sign", "--to", "low", "--reviewer", "x", "--role", "y", "--key", "none"], 22),

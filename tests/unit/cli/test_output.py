@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -14,6 +16,26 @@ def test_result_is_text_or_one_json_document(capsys: pytest.CaptureFixture[str])
     Output(json=True).result({"a": "ö"}, lambda screen: screen.print("one"))
     captured = capsys.readouterr().out
     assert json.loads(captured) == {"a": "ö"}
+
+
+@pytest.mark.parametrize("write", ["output.result({}, show)", "output.text('line\\n' * 100_000)"])
+def test_command_whose_reader_has_left_ends_with_its_own_status(write: str) -> None:
+    program = f"""
+import sys
+from voicectl.cli.output import Output
+output = Output()
+def show(console):
+    for _ in range(100_000):
+        console.print("line")
+{write}
+sys.exit(20)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == b"line\n"
+        command.stdout.close()
+        _, stderr = command.communicate(timeout=60)
+    assert (command.returncode, stderr) == (20, b"")
 
 
 def test_notes_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 """Tests of `voicectl plan`: answers from data sheets and calibrations, and everything it refuses."""
 
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +66,20 @@ def test_a_page_of_plots_needs_no_network(calibration: str, tmp_path: Path) -> N
     assert "<svg" in text
     assert "src=" not in text
     assert "<script" not in text
+
+
+def test_files_are_written_though_nobody_reads_the_table(
+    calibration: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, target = tmp_path / "plan.html", tmp_path / "sized.yaml"
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = ["plan", "--calls-per-hour", "60", "--calibration", calibration, "--slo", "v2v_p95<1s"]
+    with os.fdopen(writer, "w") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        main([*command, "--plot", str(page), "--write", str(target)])
+    assert page.exists()
+    assert target.exists()
 
 
 def test_an_impossible_promise_is_answered_with_the_best_and_99(
