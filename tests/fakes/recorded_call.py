@@ -73,6 +73,16 @@ def whole_call(call: CallIdentity, turns: int = 2) -> list[Noted]:
     return [*seen, Noted(call, Ended("the client closed the connection"), 10.0 * turns + 5)]
 
 
+def transfer(call: CallIdentity, output: str | None, *, call_id: str = "c", at: float = 12.0) -> list[Noted]:
+    """Return what is seen of a transfer; without `output` its function never returned."""
+    asked = ev.Item(f"f{call_id}", "assistant", "{}", kind="function_call", call_id=call_id, name="transfer")
+    seen = [Noted(call, ev.ToolCalled("r", asked, None), at)]
+    if output is not None:
+        answer = ev.Item(f"o{call_id}", "tool", output, kind="function_call_output", call_id=call_id)
+        seen.append(Noted(call, ev.ItemAdded(answer, None), at + 1))
+    return seen
+
+
 def scribe(redactor: Redactor | None = None) -> Scribe:
     return Scribe(AROUND, redactor or FakeRedactor())
 

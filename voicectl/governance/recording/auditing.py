@@ -21,6 +21,8 @@ def audit_entries(event: GovernanceEvent, started_at: float) -> tuple[AuditEntry
         case kinds.TOOL_CALLED if body.get("transfers"):
             digest = body.get("payload_digest")
             return (_transfer(call_id, f"function {body.get('name')}", digest),)
+        case kinds.TRANSFER_TOLD if body.get("transfer_result") is not None:
+            return (_transfer(call_id, "", None, result=body["transfer_result"]),)
         case kinds.ESCALATED:
             return (_transfer(call_id, body.get("reason") or "", None),)
         case _:
@@ -44,7 +46,7 @@ def _consent(call_id: str, body: dict[str, Any]) -> tuple[AuditEntry, ...]:
     return (("consent_checked", entry),)
 
 
-def _transfer(call_id: str, reason: str, digest: str | None) -> AuditEntry:
+def _transfer(call_id: str, reason: str, digest: str | None, *, result: str = "requested") -> AuditEntry:
     return "transfer_attempted", {
-        "call_id": call_id, "result": "requested", "reason": reason, "payload_digest": digest,
+        "call_id": call_id, "result": result, "reason": reason, "payload_digest": digest,
     }  # fmt: skip

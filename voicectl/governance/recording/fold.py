@@ -7,6 +7,7 @@ from typing import Any, Final
 from voicectl.core.records import CallRow, GovernanceEvent, TurnRow
 from voicectl.governance.recording import kinds
 from voicectl.governance.recording.compliance import STATED
+from voicectl.governance.recording.transfers import TOLD
 
 _OPENING: Final = (
     "use_case",
@@ -56,7 +57,9 @@ RECORDED: Final = (
         "last_event_at",
     ),
 )
-"""Columns of a call that the fold decides. All others belong to imports and scores."""
+"""Columns of a call that the fold decides. All others belong to imports and scores, or are told by both."""
+TRANSFERRED: Final = ("transfer_payload_digest", *TOLD)
+"""Columns of a transfer: events decide them where they tell of them, and else imports."""
 RECORDED_TURN: Final = (
     *_TIMES,
     *("v2v_s", "interrupted", "transcript", "reply", "prompt_tokens", "completion_tokens"),
@@ -100,6 +103,7 @@ class CallFold:
             kinds.REPLIED: self._take_reply,
             kinds.REVISED: self._take_revision,
             kinds.TOOL_CALLED: self._take_tool,
+            kinds.TRANSFER_TOLD: self._take_transfer,
             kinds.ESCALATED: self._take_escalation,
             kinds.EVENTS_LOST: self._take_loss,
             kinds.ENDED: self._take_end,
@@ -210,6 +214,13 @@ class CallFold:
         if event.body.get("transfers"):
             trigger = f"function {event.body.get('name')}"[:64]
             self._set(transfer_attempted=True, escalated=True, **self._first_trigger(trigger))
+            self._set(transfer_payload_digest=event.body.get("payload_digest"))
+            if self._values.get("transfer_result") == "succeeded":
+                # Whoever has to be transferred again did not stay where they were.
+                self._set(transfer_result="failed")
+
+    def _take_transfer(self, event: GovernanceEvent) -> None:
+        self._set(**{name: event.body[name] for name in TOLD if event.body.get(name) is not None})
 
     def _take_escalation(self, event: GovernanceEvent) -> None:
         self._set(escalated=True, **self._first_trigger(event.body.get("reason")))
@@ -280,8 +291,8 @@ def fold(call_id: str, events: Iterable[GovernanceEvent]) -> CallFold:
 
 
 def recorded(row: CallRow | TurnRow) -> Mapping[str, Any]:
-    """Return the columns of a row that the fold decides, without its key."""
-    names = RECORDED if isinstance(row, CallRow) else RECORDED_TURN
+    """Return the columns of a row that the fold decides or may decide, without its key."""
+    names = (*RECORDED, *TRANSFERRED) if isinstance(row, CallRow) else RECORDED_TURN
     return {name: getattr(row, name) for name in names}
 
 

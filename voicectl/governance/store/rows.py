@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func
 from sqlalchemy.dialects import postgresql, sqlite
 
 from voicectl.core.records import CallRow, GovernanceEvent, Tier, TurnRow, contained
-from voicectl.governance.recording.fold import RECORDED, RECORDED_TURN, recorded
+from voicectl.governance.recording.fold import RECORDED, RECORDED_TURN, TRANSFERRED, recorded
 from voicectl.governance.store.tables import calls, events, turns
 
 CALL_FIELDS: Final = tuple(field.name for field in fields(CallRow))
@@ -95,7 +95,7 @@ def _insert_new(dialect: str) -> sqlite.Insert | postgresql.Insert:
 
 @cache
 def _upsert_call(dialect: str) -> sqlite.Insert | postgresql.Insert:
-    return _upsert(dialect, calls, ("call_id",), RECORDED)
+    return _upsert(dialect, calls, ("call_id",), RECORDED, where_known=TRANSFERRED)
 
 
 @cache
@@ -109,10 +109,12 @@ def _insert_into(dialect: str, table: Table) -> sqlite.Insert | postgresql.Inser
 
 
 def _upsert(
-    dialect: str, table: Table, key: Sequence[str], columns: Sequence[str]
+    dialect: str, table: Table, key: Sequence[str], columns: Sequence[str], where_known: Sequence[str] = ()
 ) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that replaces `columns`, and `where_known` by what is not null."""
     insert = _insert_into(dialect, table)
-    changed = {name: insert.excluded[name] for name in columns}
+    changed: dict[str, Any] = {name: insert.excluded[name] for name in columns}
+    changed |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in where_known}
     return insert.on_conflict_do_update(index_elements=key, set_=changed)
 
 

@@ -11,6 +11,7 @@ from voicectl.core.ports import CallIdentity, CallRedactor, Purpose, RedactedTex
 from voicectl.core.records import EndReason, GovernanceEvent
 from voicectl.governance.recording import kinds
 from voicectl.governance.recording.compliance import STATED, Phrases, stated
+from voicectl.governance.recording.transfers import told
 from voicectl.governance.score.rubric import packaged_rubric
 from voicectl.service.operations.call_metrics import outcome_of
 
@@ -20,6 +21,8 @@ MAX_VALUE: Final = 512
 LEAP_PER_MS: Final = 4096
 """Where a call is taken up again, its events are numbered from the milliseconds of that instant times this."""
 MAX_REMEMBERED: Final = 10_000
+MAX_TRANSFERS: Final = 64
+"""Transfers of one call whose outcome is awaited."""
 PROBE_ATTRIBUTE: Final = "probe"
 END_REASONS: Final[Mapping[str, EndReason]] = {
     "client_left": "caller-hung-up",
@@ -91,6 +94,7 @@ class _Page:
     redactor: CallRedactor | None
     aside: set[str] = field(default_factory=set)
     disclosed: bool = False
+    transfers: set[str] = field(default_factory=set)
 
 
 class Scribe:
@@ -108,7 +112,7 @@ class Scribe:
             ev.SettingsChanged: self._settings,
             ev.TranscriptFinal: self._transcript,
             ev.TranscriptFailed: lambda _noted, _page, event: [(kinds.NOT_TRANSCRIBED, {"item_id": event.item_id})],
-            ev.ItemAdded: self._written,
+            ev.ItemAdded: self._added,
             ev.ItemTruncated: self._truncated,
             ev.ResponseStarted: self._reply_started,
             ev.ResponseEnded: self._reply,
@@ -242,8 +246,12 @@ class Scribe:
         heard = {"audio_s": round(event.duration_s, 3), "confidence": confidence}
         return [(kinds.CALLER_SAID, {**said, **heard})]
 
-    def _written(self, _noted: Noted, page: _Page, event: ev.ItemAdded) -> _Written:
+    def _added(self, _noted: Noted, page: _Page, event: ev.ItemAdded) -> _Written:
         item = event.item
+        if item.kind == "function_call_output" and item.call_id in page.transfers:
+            page.transfers.discard(item.call_id)
+            found = told(item.text)
+            return [(kinds.TRANSFER_TOLD, found)] if found else []
         if item.role != "user" or item.kind != "message" or item.modality != "text" or not item.complete:
             return []
         return [(kinds.CALLER_SAID, self._words(page, item.item_id, item.text, "user"))]
@@ -289,12 +297,14 @@ class Scribe:
         page.disclosed = found is not None
         return None if found is None else noted.call.started_at + found
 
-    def _tool(self, _noted: Noted, _page: _Page, event: ev.ToolCalled) -> _Written:
+    def _tool(self, _noted: Noted, page: _Page, event: ev.ToolCalled) -> _Written:
         name = event.item.name or ""
         body: dict[str, Any] = {"name": _bounded(name, MAX_REASON), "by_gateway": event.by_gateway}
         body["transfers"] = name in self._around.transfer_tools
         if body["transfers"]:
             body["payload_digest"] = digest(event.item.text)
+            if event.item.call_id is not None and len(page.transfers) < MAX_TRANSFERS:
+                page.transfers.add(event.item.call_id)
         return [(kinds.TOOL_CALLED, body)]
 
     def _escalation(self, _noted: Noted, _page: _Page, event: ev.EscalationRequested) -> _Written:

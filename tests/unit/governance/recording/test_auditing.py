@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fakes.recorded_call import STARTED_AT, identity, scribe, turn, whole_call, written
+from tests.fakes.recorded_call import STARTED_AT, identity, scribe, transfer, turn, whole_call, written
 from voicectl.core import events as ev
 from voicectl.core.ports import CallIdentity
 from voicectl.governance.audit.kinds import checked_body
@@ -58,3 +58,9 @@ def test_transfers_are_told_with_the_digest_of_what_goes_along() -> None:
     ]
     assert entries[0][1]["payload_digest"] == digest(payload)
     assert "refund" not in repr(entries)
+
+
+def test_what_became_of_a_transfer_is_told_when_its_function_tells() -> None:
+    call = identity()
+    entries = told(call, *transfer(call, '{"transfer_result": "failed"}'), *transfer(call, "{}", call_id="d"))
+    assert [body["result"] for _, body in entries] == ["requested", "failed", "requested"]

@@ -1,14 +1,16 @@
 """Events become the row of a call and those of its turns."""
 
+import hashlib
+import json
 from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
-from tests.fakes.recorded_call import STARTED_AT, events_of_call, identity, scribe, turn, whole_call, written
+from tests.fakes.recorded_call import STARTED_AT, events_of_call, identity, scribe, transfer, turn, whole_call, written
 from voicectl.core import events as ev
-from voicectl.core.records import CallRow, GovernanceEvent, contained
-from voicectl.governance.recording.fold import RECORDED, CallFold, fold, recorded
+from voicectl.core.records import CallRow, GovernanceEvent, contained, warm
+from voicectl.governance.recording.fold import RECORDED, TRANSFERRED, CallFold, fold, recorded
 from voicectl.service.recording.scribe import Began, Ended, Noted
 
 CALL = identity()
@@ -97,6 +99,52 @@ def test_a_transfer_is_known_by_its_function_and_unknown_without_one() -> None:
     assert contained(replace(folded(unknown), resolved=True)) is None
 
 
+def with_transfers(*seen: Noted) -> CallRow:
+    whole = whole_call(CALL, 1)
+    return folded(written(scribe(), [*whole[:-1], *seen, whole[-1]]))
+
+
+def test_what_the_transfers_function_returned_is_what_became_of_it() -> None:
+    told = {
+        "transfer_result": "succeeded", "transfer_complete": True, "screen_pop_at": STARTED_AT + 12.5,
+        "human_answer_at": "2025-10-09T08:53:33Z", "dead_air_s": 1.5, "note": "not kept",
+    }  # fmt: skip
+    call = with_transfers(*transfer(CALL, json.dumps(told)))
+    assert (call.transfer_result, call.transfer_complete, call.dead_air_s) == ("succeeded", True, 1.5)
+    assert (call.screen_pop_at, call.human_answer_at) == (STARTED_AT + 12.5, STARTED_AT + 13)
+    assert call.transfer_payload_digest == hashlib.sha256(b"{}").hexdigest()
+    assert warm(call) is True
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        None, "", "The desk did not answer in time.", "[]", "null", '{"transfer_result": "maybe", "dead_air_s": -1}',
+        '{"transfer_result": ["succeeded"], "transfer_complete": 1, "dead_air_s": 1e999, "screen_pop_at": 1}',
+        "[" * 100_000, '{"transfer_result": "succeeded", "note": "' + "x" * 65_536 + '"}',
+    ],
+)  # fmt: skip
+def test_a_transfer_of_which_nothing_readable_is_told_stays_unknown(output: str | None) -> None:
+    call = with_transfers(*transfer(CALL, output))
+    assert (call.transfer_attempted, warm(call)) == (True, None)
+    assert (call.transfer_result, call.transfer_complete, call.dead_air_s) == (None, None, None)
+
+
+def test_only_the_output_of_a_transfer_tells_of_one() -> None:
+    other = ev.Item("f", "assistant", "{}", kind="function_call", call_id="h", name="hours")
+    output = ev.Item("o", "tool", '{"transfer_result": "succeeded"}', kind="function_call_output", call_id="h")
+    seen = [Noted(CALL, ev.ToolCalled("r", other, None), 12.0), Noted(CALL, ev.ItemAdded(output, None), 13.0)]
+    assert with_transfers(*seen).transfer_result is None
+
+
+def test_a_second_transfer_shows_that_the_first_did_not_hold() -> None:
+    good = '{"transfer_result": "succeeded", "transfer_complete": true}'
+    call = with_transfers(*transfer(CALL, good), *transfer(CALL, None, call_id="d", at=14.0))
+    assert (call.transfer_result, warm(call)) == ("failed", False)
+    call = with_transfers(*transfer(CALL, good), *transfer(CALL, good, call_id="d", at=14.0))
+    assert warm(call) is True
+
+
 def test_the_first_reason_for_an_escalation_counts() -> None:
     seen = whole_call(CALL, 1)
     asked = [Noted(CALL, ev.EscalationRequested(reason, "words"), 5.0) for reason in ("llm", "stt")]
@@ -153,8 +201,8 @@ def test_only_turns_that_changed_are_written_again() -> None:
 
 def test_what_imports_and_scores_decide_is_not_the_folds() -> None:
     columns = set(recorded(folded(events_of_call(CALL))))
-    assert columns == set(RECORDED)
-    assert not columns & {"resolved", "csat", "score_state", "transfer_result", "compliance_flagged", "cost"}
+    assert columns == {*RECORDED, *TRANSFERRED}
+    assert not columns & {"resolved", "csat", "score_state", "compliance_flagged", "cost"}
 
 
 def outcome(*seen: Noted) -> CallRow:

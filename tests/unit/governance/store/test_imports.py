@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.fakes.recorded_call import events_of_call, identity, store_at
+from tests.fakes.recorded_call import events_of_call, identity, scribe, store_at, transfer, whole_call, written
 from voicectl.core.errors import ConfigError
 from voicectl.governance.store.imports import ImportRefused, import_file
 from voicectl.governance.store.recording import CallRecords
@@ -53,6 +53,26 @@ def test_outcomes_set_what_they_say_and_leave_the_rest(store: Store) -> None:
     assert two is not None
     assert (one.resolved, one.resolved_by, one.csat, one.transfer_attempted) == (True, "proof", 4.5, False)
     assert (two.resolved, two.csat, two.num_turns) == (False, None, 1)
+
+
+def test_what_a_call_does_not_tell_of_its_transfer_an_import_may(store: Store) -> None:
+    call = identity("sess_3")
+    whole = whole_call(call, turns=1)
+    events = written(scribe(), [*whole[:-1], *transfer(call, '{"transfer_result": "failed"}'), whole[-1]])
+    CallRecords(store).append(events[:-1])
+    header = "call_id,transfer_attempted,transfer_result,transfer_complete"
+    taken(store, "outcomes", f"{header},dead_air_s\nsess_3,true,succeeded,true,2\n")
+    with store.read() as connection:
+        corrected = call_of(connection, "sess_3")
+    # The end comes late, from what was spilled: it must not take away what only the import knew.
+    CallRecords(store).append(events[-1:])
+    with store.read() as connection:
+        after = call_of(connection, "sess_3")
+    assert corrected is not None
+    assert after is not None
+    assert (corrected.transfer_result, corrected.transfer_complete, corrected.dead_air_s) == ("succeeded", True, 2.0)
+    assert (after.transfer_complete, after.dead_air_s, after.end_reason) == (True, 2.0, "transferred")
+    assert after.transfer_payload_digest is not None
 
 
 def test_the_same_bytes_are_taken_once(store: Store) -> None:
