@@ -86,7 +86,7 @@ class Governance(Section):
     transfer_tools: tuple[str, ...] = Field(
         default=(),
         max_length=16,
-        description="Functions whose call hands the caller to a person; without any, imports tell of transfers.",
+        description="Functions that hand the caller to a person and may return what came of it; else imports tell.",
         examples=[["transfer_to_agent"]],
     )
     queue_depth: int = Field(

@@ -116,11 +116,12 @@ class Recorder:
     def _run(self) -> None:
         while True:
             self._arrived.wait(self._patience_s())
-            stopping = self._stopping.is_set()
-            if not stopping and self._queue:
+            if not self._stopping.is_set() and self._queue:
                 # What follows soon goes into the same commit, which then falls between the busy moments.
                 self._stopping.wait(self._settings.commit_interval_s)
             self._arrived.clear()
+            # Asked behind the clearing, which may have cleared the call to stop.
+            stopping = self._stopping.is_set()
             try:
                 self._write_queued()
                 self._do_chores()

@@ -1,5 +1,6 @@
 """The queue between calls and their records is bounded, and nothing that it holds is forgotten at the end."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ async def test_what_is_offered_is_stored_before_the_end(tmp_path: Path) -> None:
     assert call is not None
     assert (call.num_turns, call.incomplete) == (2, False)
     assert recorder.health().num_queued == 0
+
+
+async def test_who_is_told_to_stop_while_gathering_stops(tmp_path: Path) -> None:
+    recorder = recorder_in(tmp_path, commit_interval_s=0.3, flush_s=60.0)
+    async with recorder, asyncio.timeout(20):
+        for noted in whole_call(CALL):
+            recorder.offer(noted)
+        # Now its thread waits for more of the same commit.
+        await asyncio.sleep(0.1)
+        await recorder.close()
+    assert recorder.health().counts.num_stored > 0
 
 
 class Trail:
