@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from voicectl.core.disk import open_regular
 from voicectl.core.errors import ConfigError
 from voicectl.core.records import Tier
 from voicectl.core.rollout import Admitted, Refused, tier_in
@@ -234,7 +235,7 @@ def state_bytes(state: RolloutState) -> bytes:
 def read_state(path: Path) -> RolloutState:
     """Return the state of a file. One that cannot be believed has a `problem`, and opens nothing; never raises."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return RolloutState()

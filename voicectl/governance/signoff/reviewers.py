@@ -16,6 +16,15 @@ from voicectl.governance.policy.schema import Name, Part
 
 _START: Final = "docs/gating.md shows such a file; keys come from `ssh-keygen -t ed25519`"
 MIN_RSA_BITS: Final = 2048
+KINDS: Final = (
+    "ssh-ed25519",
+    "sk-ssh-ed25519@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "ssh-rsa",
+)
 
 
 class Reviewer(Part):
@@ -75,8 +84,8 @@ def key_id(public_key: str) -> str:
     name = content[4 : 4 + int.from_bytes(content[:4], "big")]
     if name != kind.encode() or base64.b64encode(content).decode() != blob:
         raise ValueError("its text is not what its type says")
-    if kind == "ssh-dss":
-        raise ValueError("DSA is too weak")
+    if kind not in KINDS:
+        raise ValueError(f"a key of kind {kind} is weak or unknown: use one of {', '.join(KINDS)}")
     if kind == "ssh-rsa" and (bits := _rsa_bits(content)) < MIN_RSA_BITS:
         raise ValueError(f"an RSA key of {bits} bits is too weak: {MIN_RSA_BITS} at least, or Ed25519")
     return f"{kind} {blob}"

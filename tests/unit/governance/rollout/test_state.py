@@ -1,6 +1,7 @@
 """What was not promoted gets no traffic, and a state that cannot be believed opens nothing."""
 
 import base64
+import os
 import random
 import time
 from dataclasses import replace
@@ -131,6 +132,12 @@ def test_a_state_that_lost_changes_since_it_was_enforced_opens_nothing(tmp_path:
     for lost in (first, RolloutState()):
         found = Enforcement(POLICY, continued(second, lost))
         assert not any(found.is_open(name) for name in POLICY.tiers["low"].use_cases)
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_in_the_place_of_the_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rollout.json")
+    assert "no regular file" in (read_state(tmp_path / "rollout.json").problem or "")
 
 
 def many(number: int, *, name: str = "faq") -> RolloutState:

@@ -1,5 +1,6 @@
 """A sign-off counts only with the key of a listed reviewer, and only as it was signed, byte for byte."""
 
+import base64
 import random
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tests.fakes.reviewers import BINDINGS, panel, statement
 from voicectl.core.errors import ConfigError, UsageError
 from voicectl.governance.policy.errors import SignOffMissing
 from voicectl.governance.signoff.envelope import listed_signer, open_sealed, seal
-from voicectl.governance.signoff.reviewers import read_reviewers
+from voicectl.governance.signoff.reviewers import key_id, read_reviewers
 
 
 def test_what_was_signed_is_read_again(tmp_path: Path) -> None:
@@ -96,3 +97,10 @@ def test_a_weak_key_of_rsa_neither_signs_nor_counts(bits: int, is_taken: bool, t
         read_reviewers(path)
     with pytest.raises(UsageError, match="too weak"):
         seal(statement("two"), BINDINGS, tmp_path / "rsa.pub")
+
+
+@pytest.mark.parametrize("kind", ["ssh-dss", "ssh-rsa-cert-v01@openssh.com", "x"])
+def test_a_key_of_another_kind_is_refused(kind: str) -> None:
+    blob = base64.b64encode(len(kind).to_bytes(4, "big") + kind.encode()).decode()
+    with pytest.raises(ValueError, match="weak or unknown"):
+        key_id(f"{kind} {blob}")
