@@ -148,3 +148,31 @@ def test_status_of_a_state_that_cannot_be_believed_is_25(home: Path, capsys: pyt
     assert main(["gate", "status", "--json"]) == 25
     found = json.loads(capsys.readouterr().out)
     assert found["state"]["problem"] and not any(row["open"] for row in found["use_cases"])
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_a_policy_that_the_service_does_not_follow_signs_and_promotes_nothing(
+    way: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draft = home / "lax.yaml"
+    draft.write_text(PACKAGED.read_text() + "# lax\n")
+    more = ["--policy", str(draft)] if way == "option" else []
+    if way == "variable":
+        monkeypatch.setenv("VOICECTL_GATE_POLICY", str(draft))
+    assert main(["gate", "sign", "--to", "low", "--reviewer", "x", "--role", "y", "--key", "none", *more]) == 24
+    assert main(["gate", "promote", "--to", "low", *more]) == 24
+    assert "is not the policy in force on this host" in capsys.readouterr().err
+    assert main(["gate", "check", "--to", "low", "--json", *more]) == 22
+    assert json.loads(capsys.readouterr().out)["policy"]["in_force"] is False
+    assert main(["gate", "check", "--to", "low", *more]) == 22
+    assert "a draft: not what is in force" in capsys.readouterr().out
+
+
+def test_use_cases_of_all_tiers_are_demoted_while_the_audit_log_cannot_be_written(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "audit").write_text("no folder")
+    assert main(["gate", "demote", "faq", "account_changes", "loan_status", "--reason", "a test"]) == 25
+    assert "no traffic any more, but the audit log was not told" in capsys.readouterr().err
+    state = load_enforcement().state
+    assert all(state.last_change(name) is not None for name in ("faq", "account_changes", "loan_status"))
