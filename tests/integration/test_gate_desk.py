@@ -195,6 +195,15 @@ def test_a_clock_that_was_turned_back_opens_nothing_and_keeps_nothing_open(case:
     assert replace(case.desk, now=lambda: NOW + 3550).check("medium").decision != "promote"
 
 
+def test_a_promotion_is_never_dated_before_the_change_it_follows(case: Case) -> None:
+    replace(case.desk, now=lambda: NOW + 30).demote(
+        ["loan_status"], by="operator", reason="a clock half a minute ahead"
+    )
+    case.sign("one", "two")
+    case.desk.promote("medium", by="operator")
+    assert [change.at for change in case.desk.state().changes] == [NOW + 30, NOW + 30]
+
+
 def test_a_sign_off_is_used_once(case: Case) -> None:
     case.sign("one", "two")
     kept = {path: path.read_bytes() for path in (case.desk.folder / "medium").iterdir()}

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.fakes.reviewers import BINDINGS, NOW, panel, statement
@@ -170,6 +171,15 @@ def test_a_running_service_goes_on_with_a_state_whose_old_changes_were_folded() 
     assert continued(before, lost).problem is not None, "it lost the demotions of another use case"
     assert continued(after, before).problem is not None
     assert continued(many(1), unseen).problem is not None, "more was folded than the service has seen"
+
+
+def test_a_running_service_notices_a_folded_demotion_that_is_left_out() -> None:
+    first = change("demote", "order_status", tier="low")
+    before = appended(RolloutState(), first, *many(MAX_CHANGES - 1).changes)
+    after = appended(before, change("demote", "business_hours", tier="low"))
+    assert after.base is not None and continued(before, after).problem is None
+    forged = msgspec.structs.replace(after.base, changes=after.base.changes[1:])
+    assert continued(before, replace(after, base=forged)).problem is not None
 
 
 def test_a_folded_demotion_that_is_taken_out_opens_nothing(tmp_path: Path) -> None:
