@@ -32,6 +32,7 @@ def panel(folder: Path) -> Panel:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
+        keys[name].chmod(0o600)
         public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         if name in ROLES:
             lines.append(f"- {{name: Reviewer {name}, roles: [{ROLES[name]}], key: {public.decode()}}}\n")

@@ -4,8 +4,10 @@ import base64
 import shutil
 from pathlib import Path
 
+from msgspec import UNSET
+
 from tests.fakes.reviewers import BINDINGS, NOW, Panel, panel, statement
-from voicectl.governance.rollout.state import Change, RolloutState, read_state, write_state
+from voicectl.governance.rollout.state import Change, RolloutState, appended, read_state, write_state
 from voicectl.governance.signoff.envelope import seal
 
 
@@ -53,10 +55,10 @@ class GateFiles:
             at=NOW,
             by="x",
             reason=reason,
-            previous=before.digest,
             signoffs=signoffs,
+            policy_digest=BINDINGS.policy if signoffs else UNSET,
         )
-        return write_state(self.state, (*before.changes, change))
+        return write_state(self.state, appended(before, change))
 
 
 class Trail:

@@ -1,8 +1,10 @@
 """The gate with its real files: two people sign, a tier opens, and whatever is changed in between keeps it closed."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -12,10 +14,13 @@ from tests.fakes.postgres import postgres
 from tests.fakes.reviewers import Panel, panel
 from voicectl.core.errors import VoicectlError
 from voicectl.governance.audit.log import AuditLog
+from voicectl.governance.audit.verify import entries
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.desk import Desk
 from voicectl.governance.gate.ledger import Ledger
+from voicectl.governance.gate.outputs import document, to_markdown
 from voicectl.governance.policy.load import PACKAGED, load_policy
+from voicectl.governance.rollout.load import files_in_force
 from voicectl.governance.store.location import PostgresServer, SqliteFile
 from voicectl.governance.store.store import open_store
 from voicectl.governance.store.tables import calls
@@ -48,6 +53,7 @@ class Case:
             reviewers_file=self.people.reviewers.path,
             evidence_file=evidence,
             now=lambda: NOW,
+            in_force=lambda: files_in_force(folder / "policy.yaml", self.people.reviewers.path),
         )
 
     def sign(self, *who: str) -> None:
@@ -58,6 +64,18 @@ class Case:
     def change_a_row(self) -> None:
         with open_store(self.place) as store, store.write() as connection:
             connection.execute(update(calls).where(calls.c.call_id == "call-1-00100").values(answered_at=None))
+
+
+class LateLedger(Ledger):
+    """A ledger whose checkpoints take so long that something else happens first."""
+
+    def __init__(self, audit: AuditLog, key: Path, before: Callable[[], object]) -> None:
+        super().__init__(audit, key)
+        object.__setattr__(self, "before", before)
+
+    def new_checkpoint(self) -> str:
+        self.before()  # type: ignore[attr-defined]
+        return super().new_checkpoint()
 
 
 @pytest.fixture
@@ -79,6 +97,111 @@ def test_two_sign_the_tier_opens_and_a_demotion_closes_it(case: Case) -> None:
     case.desk.demote(["account_changes"], by="operator", reason="a test")
     assert not case.desk.enforcement().is_open("account_changes")
     assert case.desk.enforcement().is_open("appointment_scheduling")
+
+
+def lax_policy(case: Case) -> Path:
+    path = case.folder / "lax.yaml"
+    path.write_bytes(PACKAGED.read_bytes().replace(b"gte: 0.70, min_n: 200", b"gte: 0.41, min_n: 1"))
+    return path
+
+
+def test_a_draft_is_checked_but_neither_signed_nor_promoted_by(case: Case) -> None:
+    case.sign("one", "two")
+    draft = replace(case.desk, policy=load_policy(lax_policy(case)))
+    verdict = draft.check("medium")
+    assert verdict.drafts == ("policy",) and case.desk.check("medium").drafts == ()
+    assert "a draft" in to_markdown(verdict, draft.policy)
+    found = document(verdict, draft.policy)
+    assert (found["policy"]["in_force"], found["reviewers"]["in_force"]) == (False, True)
+    with pytest.raises(VoicectlError) as refused:
+        draft.sign("medium", (), reviewer="Reviewer one", role="voice_ai_owner", key=case.people.keys["one"])
+    assert refused.value.exit_code == 24
+    with pytest.raises(VoicectlError) as refused:
+        draft.promote("medium", by="operator")
+    assert refused.value.exit_code == 24
+
+
+def test_other_reviewers_than_the_services_open_nothing(case: Case) -> None:
+    own = case.folder / "own.yaml"
+    own.write_text(case.people.reviewers.path.read_text() + "\n")
+    desk = replace(case.desk, reviewers_file=own)
+    assert desk.check("medium").drafts == ("reviewers",)
+    for refusing in (
+        lambda: desk.sign("medium", (), reviewer="Reviewer one", role="voice_ai_owner", key=case.people.keys["one"]),
+        lambda: desk.promote("medium", by="operator"),
+    ):
+        with pytest.raises(VoicectlError) as refused:
+            refusing()
+        assert refused.value.exit_code == 23
+
+
+def test_a_promotion_names_its_policy_in_the_state_and_in_the_audit_log(case: Case) -> None:
+    case.sign("one", "two")
+    case.desk.promote("medium", by="operator\x1b[31m")
+    (change,) = case.desk.state().changes
+    assert (change.policy_digest, change.by) == (case.desk.policy.sha256, "operator\N{REPLACEMENT CHARACTER}[31m")
+    told = [entry for entry in entries(case.folder / "audit") if entry.kind == "tier_changed"]
+    assert {entry.body["details"]["policy_digest"] for entry in told} == {case.desk.policy.sha256}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"reviewer": "Nobody"}, 23),
+        ({"role": "compliance_officer"}, 23),
+        ({"key": Path("none.pem")}, 2),
+        ({"reviewer": "Reviewer two", "role": "compliance_officer"}, 23),
+    ],
+)
+def test_who_may_not_sign_takes_nobodys_sign_off_away(changes: dict[str, Any], status: int, case: Case) -> None:
+    case.sign("two")
+    kept = {path.name: path.read_bytes() for path in (case.desk.folder / "medium").iterdir()}
+    asked = {"reviewer": "Reviewer one", "role": "voice_ai_owner", "key": case.people.keys["one"], **changes}
+    with pytest.raises(VoicectlError) as refused:
+        case.desk.sign("medium", (), renew=True, **asked)
+    assert refused.value.exit_code == status
+    assert {path.name: path.read_bytes() for path in (case.desk.folder / "medium").iterdir()} == kept
+
+
+def test_who_began_to_sign_first_is_not_overruled_by_who_began_at_the_same_time(case: Case) -> None:
+    def two_signs_first() -> float:
+        if not (case.desk.folder / "medium").exists() and waiting:
+            waiting.pop()
+            case.sign("two")
+        return NOW
+
+    waiting = [True]
+    slow = replace(case.desk, ledger=LateLedger(case.desk.ledger.audit, case.desk.ledger.key, two_signs_first))
+    with pytest.raises(VoicectlError, match="meanwhile"):
+        slow.sign("medium", (), reviewer="Reviewer one", role="voice_ai_owner", key=case.people.keys["one"])
+    case.sign("one")
+    assert exit_code(case) == 0
+
+
+def test_a_clock_that_was_turned_back_opens_nothing_and_keeps_nothing_open(case: Case) -> None:
+    case.sign("one", "two")
+    later = replace(case.desk, now=lambda: NOW + 3600)
+    later.demote(["faq"], by="operator", reason="an hour ahead")
+    for refusing in (
+        lambda: case.desk.check("medium"),
+        lambda: case.sign("one"),
+        lambda: case.desk.promote("medium", by="operator"),
+    ):
+        with pytest.raises(VoicectlError, match=r"2027-01-15 08:00:00 UTC.*2027-01-15 09:00:00 UTC") as refused:
+            refusing()
+        assert refused.value.exit_code == 22
+    state = case.desk.demote(["order_status"], by="operator", reason="the clock is wrong")
+    assert [change.at for change in state.changes] == [NOW + 3600, NOW + 3600]
+    assert replace(case.desk, now=lambda: NOW + 3550).check("medium").decision != "promote"
+
+
+def test_a_promotion_is_never_dated_before_the_change_it_follows(case: Case) -> None:
+    replace(case.desk, now=lambda: NOW + 30).demote(
+        ["loan_status"], by="operator", reason="a clock half a minute ahead"
+    )
+    case.sign("one", "two")
+    case.desk.promote("medium", by="operator")
+    assert [change.at for change in case.desk.state().changes] == [NOW + 30, NOW + 30]
 
 
 def test_a_sign_off_is_used_once(case: Case) -> None:

@@ -1,14 +1,15 @@
 """`voicectl gate`: may a use case move one risk tier up? Checks, signs, promotes, demotes and shows."""
 
 import getpass
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
-from voicectl.cli.output import Output
-from voicectl.core.errors import UsageError
+from voicectl.cli.output import Output, report_error
+from voicectl.core.errors import UsageError, VoicectlError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,20 +70,52 @@ def check_command(
         output_format = "json"
     if output_file is not None and output_format == "text":
         raise UsageError("--output writes no text", hint="give --format json, junit, sarif or markdown, too")
-    desk = _desk(policy, evidence, reviewers, profile, settings)
-    verdict = desk.check(_tier(to), use_cases or ())
+    if output_file is not None:
+        _remove_earlier(output_file)
     output = Output(json=json)
+    try:
+        desk = _desk(policy, evidence, reviewers, profile, settings)
+        verdict = desk.check(_tier(to), use_cases or ())
+    except VoicectlError as error:
+        if output_format != "text":
+            _fail(error, output_format, to=to, policy=policy, output_file=output_file)
+        raise
     if output_format != "text":
-        text = FORMATS[output_format](verdict, desk.policy)
-        if output_file is None:
-            output.text(text)
-        else:
-            _write(output_file, text)
-            output.note(f"{output_file}: written")
+        _deliver(FORMATS[output_format](verdict, desk.policy), output_file, output)
     else:
         output.result(document(verdict, desk.policy), lambda console: _render(console, verdict, desk.policy))
     if verdict.exit_code:
         raise typer.Exit(verdict.exit_code)
+
+
+def _fail(error: VoicectlError, output_format: str, *, to: str, policy: Path | None, output_file: Path | None) -> None:
+    """Tell an error in the place of the verdict, and end with its exit code."""
+    from voicectl.governance.gate.failures import FAILURES
+    from voicectl.governance.policy.load import PACKAGED
+    from voicectl.governance.rollout.load import policy_file
+
+    text = FAILURES[output_format](error, to, policy or policy_file() or PACKAGED)
+    _deliver(text, output_file, Output())
+    report_error(error, as_json=False)
+    raise typer.Exit(error.exit_code) from error
+
+
+def _deliver(text: str, output_file: Path | None, output: Output) -> None:
+    if output_file is None:
+        output.text(text)
+    else:
+        _write(output_file, text)
+        output.note(f"{output_file}: written")
+
+
+def _remove_earlier(path: Path) -> None:
+    """Remove the report of an earlier check: however this one ends, that one must not pass for it."""
+    if path.is_symlink() or not path.is_file():
+        return
+    try:
+        path.unlink()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be replaced: {error.strerror}", hint="name another place") from error
 
 
 @app.command(
@@ -137,7 +170,7 @@ def promote_command(
     from voicectl.governance.gate.outputs import document
 
     desk = _desk(policy, evidence, reviewers, profile, settings)
-    verdict = desk.promote(_tier(to), use_cases or (), by=by or getpass.getuser())
+    verdict = desk.promote(_tier(to), use_cases or (), by=_who(by))
     opened = ", ".join(verdict.use_cases)
     Output(json=json).result(
         {"promoted": list(verdict.use_cases), "tier": verdict.tier, "verdict": document(verdict, desk.policy)},
@@ -159,12 +192,15 @@ def demote_command(
     json: JsonOption = False,
 ) -> None:
     """Take use cases out of traffic at once. Needs no evidence and no signature."""
-    if not reason.strip():
+    from voicectl.governance.policy.persons import in_a_line
+
+    said = in_a_line(reason)
+    if not said:
         raise UsageError("--reason is empty", hint="say why: it is kept in the audit log")
     desk = _desk(policy, None, None, profile, settings)
-    state = desk.demote(use_cases, by=by or getpass.getuser(), reason=reason.strip())
+    state = desk.demote(use_cases, by=_who(by), reason=said)
     Output(json=json).result(
-        {"demoted": use_cases, "reason": reason.strip(), "serial": state.serial},
+        {"demoted": use_cases, "reason": said, "serial": state.serial},
         lambda console: console.print(f"{', '.join(use_cases)}: no traffic any more", markup=False),
     )
 
@@ -178,13 +214,22 @@ def status_command(
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show which use cases get traffic, in which tier, since when, and why others do not."""
+    """Show which use cases get traffic, in which tier, since when, and why others do not.
+
+    Exit 25: the state cannot be believed, and nothing is open.
+    """
+    from voicectl.governance.policy.errors import AuditBroken
+
     desk = _desk(policy, None, reviewers, profile, settings)
     enforcement = desk.enforcement()
     rows = _status_rows(enforcement)
     output = Output(json=json)
     if enforcement.state.problem is not None:
         output.note(f"nothing is open: {enforcement.state.problem}")
+    output.note(
+        "this is what the files say; a running service may be stricter: it knows the changes that it has seen, and "
+        "whether its alerts are overdue"
+    )
     document = {
         "policy": {"path": str(desk.policy.path), "sha256": desk.policy.sha256},
         "state": {
@@ -195,6 +240,8 @@ def status_command(
         "use_cases": rows,
     }
     output.result(document, lambda console: _render_status(console, rows))
+    if enforcement.state.problem is not None:
+        raise typer.Exit(AuditBroken.exit_code)
 
 
 @app.command("rules", epilog="Example: voicectl gate rules --output /etc/prometheus/rules")
@@ -212,6 +259,16 @@ def rules_command(
         _write(output_folder / name, text)
     paths = [str(output_folder / name) for name, _ in files]
     Output(json=json).result({"files": paths}, lambda console: console.print("\n".join(paths), markup=False))
+
+
+def _who(by: str | None) -> str:
+    """Return who does it: the name given, else that of the user, who need not have one."""
+    if by is not None and by.strip():
+        return by
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return f"uid:{os.getuid()}"
 
 
 def _policy(path: Path | None) -> "LoadedPolicy":
@@ -275,6 +332,7 @@ def _render(console: "Console", verdict: "Verdict", policy: "LoadedPolicy") -> N
 
 def _status_rows(enforcement: "Enforcement") -> list[dict[str, Any]]:
     from voicectl.core.rollout import Admitted
+    from voicectl.governance.policy.persons import shown
 
     rows = []
     for tier, rules in enforcement.policy.tiers.items():
@@ -287,7 +345,7 @@ def _status_rows(enforcement: "Enforcement") -> list[dict[str, Any]]:
                     "tier": tier,
                     "open": is_open,
                     "since": enforcement.state.entered_at(use_case) if is_open else None,
-                    "reason": None if isinstance(found, Admitted) else found.reason,
+                    "reason": None if isinstance(found, Admitted) else shown(found.reason),
                 }
             )
     return rows

@@ -10,14 +10,16 @@ from typing import Annotated, Final, Literal
 import rfc8785
 from pydantic import Field, field_validator
 
+from voicectl.core.disk import open_regular
 from voicectl.core.records import Tier
 from voicectl.governance.policy.document import close_to, read_document
 from voicectl.governance.policy.errors import EvidenceUnfit
+from voicectl.governance.policy.persons import Note, Person
 from voicectl.governance.policy.schema import Name, Part, Policy
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _START: Final = "docs/gating.md shows such a file"
-Person = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
+_READ_BYTES: Final = 1024 * 1024
 
 
 class Item(Part):
@@ -28,8 +30,8 @@ class Item(Part):
     date: dt.date
     tier: Tier | None = None
     use_cases: tuple[Name, ...] = ()
-    file: str | None = None
-    note: str | None = Field(default=None, max_length=2000)
+    file: Note | None = None
+    note: Note | None = None
     expires: dt.date | None = None
 
     @field_validator("date", "expires", mode="before")
@@ -131,12 +133,16 @@ def _one(
 
 def _digest_of(evidence: Path, name: str) -> str:
     path = evidence.parent / name
+    digest, left = hashlib.sha256(), MAX_FILE_BYTES
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise EvidenceUnfit(f"{path}: more than {MAX_FILE_BYTES} bytes", hint="name a smaller document")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open_regular(path) as file:
+            while content := file.read(_READ_BYTES):
+                digest.update(content)
+                left -= len(content)
+                if left < 0:
+                    raise EvidenceUnfit(f"{path}: more than {MAX_FILE_BYTES} bytes", hint="name a smaller document")
     except OSError as error:
         raise EvidenceUnfit(
             f"{path}: named in {evidence}, cannot be read: {error.strerror}", hint="put it there, or correct the name"
         ) from error
+    return digest.hexdigest()

@@ -15,18 +15,31 @@ from voicectl.core.records import Tier
 from voicectl.governance.alerts.evaluate import evaluate_alerts, to_demote
 from voicectl.governance.gate import dossier as files
 from voicectl.governance.gate.attestations import read_attestations, requirements
+from voicectl.governance.gate.closing import close
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.dossier import Dossier, Proposal, read_dossier
 from voicectl.governance.gate.evidence import Evidence
+from voicectl.governance.gate.force import drafts, refuse_drafts, refuse_earlier
 from voicectl.governance.gate.ledger import NOTHING, Ledger
 from voicectl.governance.gate.refusal import refused
 from voicectl.governance.gate.verdict import Decision, SignOffState, Verdict, decide
 from voicectl.governance.policy.errors import SignOffMissing
 from voicectl.governance.policy.load import LoadedPolicy
+from voicectl.governance.policy.persons import in_a_line
 from voicectl.governance.rollout.believe import believed
-from voicectl.governance.rollout.state import Change, Enforcement, RolloutState, changing, read_state, write_state
+from voicectl.governance.rollout.load import InForce, files_in_force
+from voicectl.governance.rollout.state import (
+    Change,
+    Enforcement,
+    RolloutState,
+    appended,
+    changing,
+    read_state,
+    refuse_oversized,
+    write_state,
+)
 from voicectl.governance.signoff.check import check_signoffs
-from voicectl.governance.signoff.envelope import SignOff, open_sealed, seal
+from voicectl.governance.signoff.envelope import SignOff, listed_signer, open_sealed, seal
 from voicectl.governance.signoff.reviewers import Reviewers, read_reviewers
 from voicectl.governance.signoff.statement import Bindings, Signed
 from voicectl.governance.store.store import Store
@@ -45,6 +58,7 @@ class Desk:
     reviewers_file: Path | None = None
     evidence_file: Path | None = None
     now: Callable[[], float] = field(default=time.time)
+    in_force: Callable[[], InForce] = field(default=files_in_force)
 
     @property
     def state_file(self) -> Path:
@@ -60,10 +74,13 @@ class Desk:
         return Enforcement(self.policy.policy, self.state(), self.policy.sha256)
 
     def check(self, tier: Tier, use_cases: Sequence[str] = ()) -> Verdict:
-        """Return the verdict on opening a tier to use cases, by default all of it; audited."""
+        """Return the verdict on opening a tier to use cases, by default all of it; audited. Drafts may be checked."""
         chosen = self._chosen(tier, use_cases)
+        refuse_earlier(self.now(), self.state_file)
         audit_problem = self.ledger.problem()
-        verdict = self._verdict(tier, chosen, audit_problem)
+        verdict = replace(
+            self._verdict(tier, chosen, audit_problem), drafts=drafts(self.policy, self._reviewers(), self.in_force())
+        )
         if audit_problem is None:
             self.ledger.note_decision(verdict, self.policy)
         return verdict
@@ -71,107 +88,110 @@ class Desk:
     def sign(
         self, tier: Tier, use_cases: Sequence[str], *, reviewer: str, role: str, key: Path, renew: bool = False
     ) -> Path:
-        """Sign for opening a tier, and return the sign-off's file. Raises the verdict's error while more is missing."""
+        """Sign for opening a tier, and return the sign-off's file. Raises the verdict's error while more is missing.
+
+        Nothing is written before it is known who signs, and that everything else holds.
+        """
         chosen = self._chosen(tier, use_cases)
+        refuse_drafts(self.policy, self._reviewers(), self.in_force())
+        refuse_earlier(self.now(), self.state_file)
+        reviewers = self._needed_reviewers()
+        signer = listed_signer(reviewers, reviewer, role, key)
         verdict = self._verdict(tier, chosen, self.ledger.problem(), unsigned=True)
         if not verdict.holds_but_for_signatures:
             raise refused(verdict, self.policy.policy)
         self.ledger.note_decision(verdict, self.policy)
-        folder, found = self.folder / tier, None if renew else read_dossier(self.folder / tier)
-        if found is None or found.proposal.use_cases != chosen or self._is_outdated(found):
-            found = Dossier(self._proposal(tier, chosen, verdict), {})
-            files.write_proposal(folder, found.proposal)
-        reviewers = self._needed_reviewers()
-        now, bindings = self.now(), self._bindings(found.proposal)
+        seen = self._dossier(tier, renew)
+        found = None if renew or seen is None or seen.proposal.use_cases != chosen or self._is_outdated(seen) else seen
+        proposal = self._proposal(tier, chosen, verdict) if found is None else found.proposal
+        now, bindings = self.now(), self._bindings(proposal)
         signed = Signed(
             tier=tier,
             use_cases=chosen,
-            as_of=found.proposal.as_of,
-            reviewer=reviewer,
+            as_of=proposal.as_of,
+            reviewer=signer.name,
             role=role,
             date=now,
             expires_at=now + self.policy.policy.signoff.expires,
         )
         envelope = seal(signed, bindings, key)
         signoff = open_sealed(envelope, reviewers, str(key))
-        others = [open_sealed(one, reviewers, name) for name, one in found.signoffs.items() if name != role]
-        state = self._signoff_state(found.proposal, [signoff, *others], bindings)
+        before = {} if found is None else found.signoffs
+        others = [open_sealed(one, reviewers, name) for name, one in before.items() if name != role]
+        state = self._signoff_state(proposal, [signoff, *others], bindings)
         if problems := [one for one in state.missing if not one.endswith(": nobody has signed")]:
             raise SignOffMissing(
                 "; ".join(problems), hint="the reviewers and their roles stand in the file of reviewers"
             )
-        path = files.write_signoff(folder, role, envelope)
+        path = self._keep(proposal, role, envelope, seen=seen, renew=renew, begins=found is None)
         self.ledger.note_signoff(signoff)
         return path
+
+    def _keep(
+        self, proposal: Proposal, role: str, envelope: bytes, *, seen: Dossier | None, renew: bool, begins: bool
+    ) -> Path:
+        """Write a sign-off, unless somebody else signed since `seen`. Counting and signing may take minutes."""
+        folder = self.folder / proposal.tier
+        with changing(self.state_file):
+            now = self._dossier(proposal.tier, renew)
+            if now != seen and (begins or now is None or now.proposal != proposal):
+                raise SignOffMissing(f"{folder}: somebody else began to sign meanwhile", hint="sign again")
+            if begins:
+                files.write_proposal(folder, proposal)
+            return files.write_signoff(folder, role, envelope)
+
+    def _dossier(self, tier: Tier, renew: bool) -> Dossier | None:
+        try:
+            return read_dossier(self.folder / tier)
+        except SignOffMissing:
+            if renew:
+                return None
+            raise
 
     def promote(self, tier: Tier, use_cases: Sequence[str] = (), *, by: str) -> Verdict:
         """Open a tier to use cases, if everything holds now. Raises what the verdict says otherwise."""
         chosen = self._chosen(tier, use_cases)
+        refuse_drafts(self.policy, self._reviewers(), self.in_force())
         verdict = self.check(tier, chosen)
         if verdict.decision != "promote":
             raise refused(verdict, self.policy.policy)
-        found = read_dossier(self.folder / tier)
-        assert found is not None
         with changing(self.state_file):
-            self._open(tier, chosen, found, by)
-        files.discard(self.folder / tier)
+            self._open(tier, chosen, by)
+            files.discard(self.folder / tier)
         return verdict
 
-    def _open(self, tier: Tier, use_cases: tuple[str, ...], found: Dossier, by: str) -> None:
+    def _open(self, tier: Tier, use_cases: tuple[str, ...], by: str) -> None:
         """Write the promotion that was signed. Raises SignOffMissing when it was signed for another state."""
-        state = self.state()
+        state, found = self.state(), read_dossier(self.folder / tier)
         change = Change(
             action="promote",
             tier=tier,
             use_cases=use_cases,
-            at=self.now(),
-            by=by,
+            at=max(self.now(), state.newest_at),
+            by=in_a_line(by),
             reason="the gate's verdict",
-            previous=state.digest,
-            signoffs=tuple(base64.b64encode(one).decode("ascii") for one in found.signoffs.values()),
+            signoffs=tuple(
+                base64.b64encode(one).decode("ascii") for one in ({} if found is None else found.signoffs).values()
+            ),
+            policy_digest=self.policy.sha256,
         )
-        after = believed(RolloutState((*state.changes, change), state.digest), self.policy.policy, self._reviewers())
-        if after.problem is not None:
-            raise SignOffMissing(f"{self.state_file}: {after.problem}", hint="sign again with `voicectl gate sign`")
+        after = believed(appended(state, change), self.policy.policy, self._reviewers())
+        if state.problem is not None or after.problem is not None:
+            raise SignOffMissing(
+                f"{self.state_file}: {state.problem or after.problem}", hint="sign again with `voicectl gate sign`"
+            )
+        refuse_oversized(self.state_file, after)
         # Told before it is done: a log that cannot be written opens nothing.
         self.ledger.note_change(change, Enforcement(self.policy.policy, state))
-        write_state(self.state_file, (*state.changes, change))
+        write_state(self.state_file, after)
 
     def demote(self, use_cases: Sequence[str], *, by: str, reason: str) -> RolloutState:
         """Take use cases out of traffic at once; needs no evidence. Raises UsageError for one that is not listed."""
-        policy = self.policy.policy
-        tiers: dict[Tier, list[str]] = {}
-        for use_case in use_cases:
-            tier = policy.tier_of(use_case)
-            if tier is None:
-                raise UsageError(
-                    f"{use_case}: {self.policy.path} lists no such use case", hint="see `voicectl gate status`"
-                )
-            tiers.setdefault(tier, []).append(use_case)
-        with changing(self.state_file):
-            return self._close(tiers, by, reason)
+        return self.demote_each(dict.fromkeys(use_cases, reason), by=by)
 
-    def _close(self, tiers: Mapping[Tier, Sequence[str]], by: str, reason: str) -> RolloutState:
-        state = read_state(self.state_file)
-        if state.problem is not None:
-            # Nothing is open as it is; a new file would open the lowest tier again.
-            raise SignOffMissing(
-                f"{state.problem}; nothing is open", hint="keep the file as evidence, restore it, then demote again"
-            )
-        for tier, names in tiers.items():
-            change = Change(
-                action="demote",
-                tier=tier,
-                use_cases=tuple(names),
-                at=self.now(),
-                by=by,
-                reason=reason,
-                previous=state.digest,
-            )
-            # Done before it is told: an audit log in trouble keeps no caller with a bad agent.
-            before, state = state, write_state(self.state_file, (*state.changes, change))
-            self.ledger.note_change(change, Enforcement(self.policy.policy, before))
-        return state
+    def demote_each(self, reasons: Mapping[str, str], *, by: str) -> RolloutState:
+        """Take use cases out of traffic, each for its reason, all at once. Raises as `close` does."""
+        return close(self.policy, self.ledger, self.state_file, reasons, by=by, now=self.now())
 
     def demotions_due(self, tier: Tier) -> dict[str, str]:
         """Return the use cases of a tier that the policy's alerts take out of traffic, with the reasons."""

@@ -1,12 +1,13 @@
 """A verdict in words: one line for everything that was looked at. Knows no output format. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from voicectl.governance.gate.criteria import CriterionResult
 from voicectl.governance.gate.verdict import Decision, Verdict
 from voicectl.governance.policy.document import Place
+from voicectl.governance.policy.persons import shown
 from voicectl.governance.policy.schema import Policy
 
 Level = Literal["ok", "hold", "fail", "note"]
@@ -43,7 +44,14 @@ class Line:
 
 
 def lines(verdict: Verdict, policy: Policy) -> Iterator[Line]:
-    """Yield everything that was looked at, the gravest kinds first."""
+    """Yield everything that was looked at, the gravest kinds first; without control characters."""
+    for line in _lines(verdict, policy):
+        yield replace(line, name=shown(line.name), text=shown(line.text))
+
+
+def _lines(verdict: Verdict, policy: Policy) -> Iterator[Line]:
+    for draft in verdict.drafts:
+        yield Line("note", draft, "a draft: not what is in force on this host, so that it opens nothing here", ())
     below = policy.below(verdict.tier)
     if verdict.audit_problem is not None:
         yield Line("fail", "audit", verdict.audit_problem, ("zero_tolerance",))

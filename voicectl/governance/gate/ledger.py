@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msgspec import UNSET
+
 from voicectl.governance.audit.checkpoint import CHECKPOINT_FILE, Checkpoint, read_checkpoint
 from voicectl.governance.audit.keys import public_key, public_path
 from voicectl.governance.audit.log import AuditChainBroken, AuditLog
@@ -92,6 +94,7 @@ class Ledger:
                     "tier": change.tier if change.action == "promote" else "none",
                     "by": change.by,
                     "reason": change.reason,
+                    "details": {} if change.policy_digest is UNSET else {"policy_digest": change.policy_digest},
                 },
             )
 

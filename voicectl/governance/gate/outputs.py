@@ -5,9 +5,11 @@ What holds a tier back is a failure in every format, never something skipped.
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
@@ -30,7 +32,13 @@ def document(verdict: Verdict, policy: LoadedPolicy) -> dict[str, Any]:
         "exit_code": verdict.exit_code,
         "headline": HEADLINES[verdict.decision],
         "next": next_step(verdict),
-        "policy": {"path": str(policy.path), "sha256": policy.sha256, "digest": policy.digest},
+        "policy": {
+            "path": str(policy.path),
+            "sha256": policy.sha256,
+            "digest": policy.digest,
+            "in_force": "policy" not in verdict.drafts,
+        },
+        "reviewers": {"in_force": "reviewers" not in verdict.drafts},
         "checks": [
             {"level": line.level, "name": line.name, "text": line.text, "line": policy.document.line_of(*line.place)}
             for line in lines(verdict, policy.policy)
@@ -74,6 +82,11 @@ def to_junit(verdict: Verdict, policy: LoadedPolicy) -> str:
         case = TestCase("verdict", classname=f"gate.{verdict.tier}")
         case.result = [Failure(HEADLINES[verdict.decision], "hold")]
         suite.add_testcase(case)
+    return junit_text(suite)
+
+
+def junit_text(suite: TestSuite) -> str:
+    """Return a suite as XML."""
     xml = JUnitXml()
     xml.add_testsuite(suite)
     xml.update_statistics()
@@ -85,6 +98,12 @@ def to_sarif(verdict: Verdict, policy: LoadedPolicy) -> str:
     """Return SARIF: a result for everything that keeps the tier closed, at the line of the policy that asks for it."""
     found = [line for line in lines(verdict, policy.policy) if line.level in ("hold", "fail")]
     rules = list(dict.fromkeys(_rule(line) for line in found))
+    results = [_result(line, rules, policy) for line in found]
+    return sarif_text(rules, results, exit_code=verdict.exit_code, is_verdict=True)
+
+
+def sarif_text(rules: Sequence[str], results: Sequence[Mapping[str, Any]], *, exit_code: int, is_verdict: bool) -> str:
+    """Return a SARIF log of one run, which came to a verdict or ended before."""
     log = {
         "$schema": SARIF_SCHEMA,
         "version": "2.1.0",
@@ -97,8 +116,8 @@ def to_sarif(verdict: Verdict, policy: LoadedPolicy) -> str:
                         "rules": [{"id": rule, "shortDescription": {"text": rule.replace("-", " ")}} for rule in rules],
                     }
                 },
-                "results": [_result(line, rules, policy) for line in found],
-                "invocations": [{"executionSuccessful": True, "exitCode": verdict.exit_code}],
+                "results": list(results),
+                "invocations": [{"executionSuccessful": is_verdict, "exitCode": exit_code}],
             }
         ],
     }
@@ -144,17 +163,25 @@ FORMATS: Final[Mapping[str, Callable[[Verdict, LoadedPolicy], str]]] = {
 
 
 def _result(line: Line, rules: list[str], policy: LoadedPolicy) -> dict[str, Any]:
-    location = {
-        "artifactLocation": {"uri": policy.path.as_posix()},
-        "region": {"startLine": policy.document.line_of(*line.place)},
-    }
+    at_line = policy.document.line_of(*line.place)
+    return sarif_result(_rule(line), rules, f"{line.name}: {line.text}", policy.path, at_line)
+
+
+def sarif_result(rule: str, rules: list[str], text: str, path: Path, line: int) -> dict[str, Any]:
+    """Return an error at a line of a file."""
+    location = {"artifactLocation": {"uri": _uri(path)}, "region": {"startLine": line}}
     return {
-        "ruleId": _rule(line),
-        "ruleIndex": rules.index(_rule(line)),
+        "ruleId": rule,
+        "ruleIndex": rules.index(rule),
         "level": "error",
-        "message": {"text": f"{line.name}: {line.text}"},
+        "message": {"text": text},
         "locations": [{"physicalLocation": location}],
     }
+
+
+def _uri(path: Path) -> str:
+    # A relative one is resolved by its reader, against the repository.
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
 def _rule(line: Line) -> str:

@@ -20,6 +20,8 @@ from voicectl.governance.policy.errors import (
 )
 from voicectl.governance.policy.schema import Policy
 
+Draft = Literal["policy", "reviewers"]
+"""A file that the gate was asked by, and that is not the one which the service of this host reads."""
 Decision = Literal["promote", "hold", "failed", "unfit", "unsigned", "broken", "stopped"]
 EXIT_CODES: Final[dict[Decision, int]] = {
     "promote": 0,
@@ -68,6 +70,7 @@ class Verdict:
     tier_below_open: bool
     signoff: SignOffState
     decision: Decision
+    drafts: tuple[Draft, ...] = ()
 
     @property
     def exit_code(self) -> int:

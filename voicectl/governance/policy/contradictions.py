@@ -9,6 +9,7 @@ from voicectl.governance.policy.schema import TIERS, Alert, Binding, Criterion, 
 
 UPWARD: Final = ("gte", "gt")
 DOWNWARD: Final = ("lte", "lt")
+MIN_ROLES: Final = 2
 DIRECTIONS: Final = {
     "containment_rate": UPWARD,
     "warm_transfer_success": UPWARD,
@@ -128,6 +129,12 @@ def _signoff(policy: Policy) -> Iterator[Problem]:
     for number, role in enumerate(rules.require):
         if role not in policy.roles:
             yield Problem(("signoff", "require", number), f"{role} is none of the roles", close_to(role, policy.roles))
+    if len(set(rules.require)) < MIN_ROLES:
+        yield Problem(("signoff", "require"), "two different people have to sign: name two roles at least")
+    if not rules.distinct_people:
+        yield Problem(("signoff", "distinct_people"), "must be true: two people have to sign")
+    if not rules.author_may_not_sign:
+        yield Problem(("signoff", "author_may_not_sign"), "must be true: nobody signs for their own change")
     if missing := set(get_args(Binding)) - set(rules.binds):
         yield Problem(("signoff", "binds"), f"must bind {', '.join(sorted(missing))} too")
     if missing := {"reviewer", "role", "date"} - set(rules.fields):

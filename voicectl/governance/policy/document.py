@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ Place = tuple[str | int, ...]
 MAX_BYTES: Final = 262_144
 MAX_DEPTH: Final = 16
 _MERGE: Final = "<<"
+_DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]*)")
+"""An integer as everybody reads it. To YAML 010 is 8, 3:20 is 200, and 1_0 is 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,8 @@ def _refuse_tricks(text: str) -> None:
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[Problem]:
     """Note the line of every key, and yield what is wrong with the keys themselves."""
     lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.ScalarNode) and _is_disguised(node):
+        yield Problem(place, f"{node.value} is no plain decimal number", line=node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
             yield from _walk(item, (*place, number), lines)
@@ -173,6 +178,13 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[Pr
             seen.add(key.value)
             lines[inner] = key.start_mark.line + 1
             yield from _walk(value, inner, lines)
+
+
+def _is_disguised(node: yaml.ScalarNode) -> bool:
+    """Return whether YAML takes a number for another one than people do."""
+    if node.tag == "tag:yaml.org,2002:int":
+        return _DECIMAL.fullmatch(node.value) is None
+    return node.tag == "tag:yaml.org,2002:float" and any(sign in node.value for sign in ":_")
 
 
 # --- the model -------------------------------------------------------------------------------

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from voicectl.governance.gate.verdict import SignOffState
+from voicectl.governance.policy.persons import one_person_twice, same_person
 from voicectl.governance.policy.schema import Policy
 from voicectl.governance.signoff.envelope import SignOff
-from voicectl.governance.signoff.reviewers import same_person
-from voicectl.governance.signoff.statement import Bindings, differing
-
-CLOCK_SKEW_S = 60.0
+from voicectl.governance.signoff.statement import CLOCK_SKEW_S, Bindings, differing
 
 
 def check_signoffs(
@@ -43,11 +41,9 @@ def check_signoffs(
             valid.setdefault(signoff.signed.role, signoff)
     missing += [f"{role}: nobody has signed" for role in policy.signoff.require if role not in valid]
     people = [signoff.reviewer.name for role, signoff in valid.items() if role in policy.signoff.require]
-    if policy.signoff.distinct_people and any(
-        same_person(one, other) for place, one in enumerate(people) for other in people[:place]
-    ):
-        missing.append(f"{people[0]} signed for more than one role: the policy asks for different people")
-    if policy.signoff.author_may_not_sign and not author:
+    if one_person_twice(people):
+        missing.append(f"{people[0]} signed for more than one role: different people have to")
+    if not author:
         missing.append("the evidence file does not name the author, who may not sign")
     return SignOffState(
         signed=tuple(f"{role}: {signoff.reviewer.name}" for role, signoff in sorted(valid.items())),
@@ -81,5 +77,5 @@ def _problems(
         yield "expired"
     if signed.date > now + CLOCK_SKEW_S:
         yield "dated in the future"
-    if policy.signoff.author_may_not_sign and same_person(reviewer.name, author):
+    if same_person(reviewer.name, author):
         yield "the author of the change may not sign for it"

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +16,10 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import FormatError
 from securesystemslib.signer import Signature  # type: ignore[attr-defined] # it is its public name
 
-from voicectl.core.errors import UsageError
+from voicectl.core.disk import open_regular
+from voicectl.core.errors import ConfigError, UsageError
 from voicectl.governance.policy.errors import SignOffMissing
+from voicectl.governance.policy.persons import in_a_line, same_person
 from voicectl.governance.signoff import sshsig
 from voicectl.governance.signoff.reviewers import Reviewer, Reviewers, key_id
 from voicectl.governance.signoff.statement import PAYLOAD_TYPE, Bindings, Signed, payload_of, read_payload
@@ -47,6 +50,19 @@ def seal(signed: Signed, bindings: Bindings, key: Path) -> bytes:
     signature = sshsig.sign(content, key) if private is None else private.sign(content)
     envelope.signatures[public] = Signature(fingerprint(public), signature.hex())
     return _bytes(envelope)
+
+
+def listed_signer(reviewers: Reviewers, name: str, role: str, key: Path) -> Reviewer:
+    """Return the reviewer of this name, role and key. Raises SignOffMissing, and UsageError for an unusable key."""
+    hint = "the reviewers, their roles and keys stand in the file of reviewers"
+    found = next((one for one in reviewers.by_key.values() if same_person(one.name, name)), None)
+    if found is None:
+        raise SignOffMissing(f"{in_a_line(name)}: nobody of this name in {reviewers.path}", hint=hint)
+    if role not in found.roles:
+        raise SignOffMissing(f"{found.name} does not have the role {in_a_line(role)}", hint=hint)
+    if reviewers.by_key.get(_keys(key)[1]) is not found:
+        raise SignOffMissing(f"{key}: is not the key of {found.name} in {reviewers.path}", hint=hint)
+    return found
 
 
 def open_sealed(content: bytes, reviewers: Reviewers, name: str) -> SignOff:
@@ -111,11 +127,14 @@ def _is_signed(content: bytes, signature: bytes, public_key: str) -> bool:
 def _keys(path: Path) -> tuple[Ed25519PrivateKey | None, str]:
     """Return the private key if it can be used here and now, else None and leave it to ssh; and the public key."""
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content, mode = file.read(MAX_BYTES), os.fstat(file.fileno()).st_mode
     except OSError as error:
         raise UsageError(
             f"{path}: the key cannot be read: {error.strerror}", hint="name a key file with --key"
         ) from error
+    if b"PRIVATE KEY-----" in content and mode & 0o077:
+        raise ConfigError(f"{path}: others can read this key", hint=f"chmod 600 {path}")
     private = _private(content)
     if private is not None:
         public = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
@@ -123,10 +142,14 @@ def _keys(path: Path) -> tuple[Ed25519PrivateKey | None, str]:
     half = path if path.suffix == ".pub" else path.with_name(path.name + ".pub")
     try:
         return None, key_id(half.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UsageError(
             f"{path}: neither a plain Ed25519 key nor beside its public half {half.name}",
             hint="make one with `ssh-keygen -t ed25519 -f KEY`",
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"{half}: this public key cannot be used: {error}", hint="make one with `ssh-keygen -t ed25519 -f KEY`"
         ) from error
 
 

@@ -11,10 +11,20 @@ from pydantic import Field
 
 from voicectl.governance.policy.document import read_document
 from voicectl.governance.policy.errors import SignOffMissing
+from voicectl.governance.policy.persons import Person, same_person
 from voicectl.governance.policy.schema import Name, Part
 
 _START: Final = "docs/gating.md shows such a file; keys come from `ssh-keygen -t ed25519`"
-Person = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
+MIN_RSA_BITS: Final = 2048
+KINDS: Final = (
+    "ssh-ed25519",
+    "sk-ssh-ed25519@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "ssh-rsa",
+)
 
 
 class Reviewer(Part):
@@ -51,7 +61,7 @@ def read_reviewers(path: Path) -> Reviewers:
         try:
             key = key_id(reviewer.key)
         except ValueError as error:
-            raise SignOffMissing(f"{where}.key: this is no public key of OpenSSH: {error}", hint=_START) from error
+            raise SignOffMissing(f"{where}.key: this public key cannot be used: {error}", hint=_START) from error
         if key in by_key:
             raise SignOffMissing(
                 f"{where}.key: {by_key[key].name} and {reviewer.name} have the same key",
@@ -64,7 +74,7 @@ def read_reviewers(path: Path) -> Reviewers:
 
 
 def key_id(public_key: str) -> str:
-    """Return the key's type and blob, without its comment. Raises ValueError."""
+    """Return the key's type and blob, without its comment. Raises ValueError for no key, and for a weak one."""
     kind, _, rest = public_key.strip().partition(" ")
     blob = rest.split(" ")[0]
     try:
@@ -74,9 +84,17 @@ def key_id(public_key: str) -> str:
     name = content[4 : 4 + int.from_bytes(content[:4], "big")]
     if name != kind.encode() or base64.b64encode(content).decode() != blob:
         raise ValueError("its text is not what its type says")
+    if kind not in KINDS:
+        raise ValueError(f"a key of kind {kind} is weak or unknown: use one of {', '.join(KINDS)}")
+    if kind == "ssh-rsa" and (bits := _rsa_bits(content)) < MIN_RSA_BITS:
+        raise ValueError(f"an RSA key of {bits} bits is too weak: {MIN_RSA_BITS} at least, or Ed25519")
     return f"{kind} {blob}"
 
 
-def same_person(one: str, other: str) -> bool:
-    """Tell whether two names are one, however they are spaced and capitalised."""
-    return " ".join(one.casefold().split()) == " ".join(other.casefold().split())
+def _rsa_bits(blob: bytes) -> int:
+    # RFC 4253, section 6.6: the strings type, exponent, modulus.
+    rest, field = blob, b""
+    for _ in range(3):
+        length = int.from_bytes(rest[:4], "big")
+        field, rest = rest[4 : 4 + length], rest[4 + length :]
+    return int.from_bytes(field, "big").bit_length()

@@ -10,6 +10,8 @@ import rfc8785
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "urn:voicectl:gate-signoff:v1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+CLOCK_SKEW_S: Final = 60.0
+"""How far the clocks of signers and of the host may be apart."""
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from voicectl.core.errors import VoicectlError
 from voicectl.core.paths import config_path
 from voicectl.core.profile import Profile
 from voicectl.governance.audit.log import AuditLog
@@ -37,12 +38,20 @@ def desk_of(
 def demote_due(desk: Desk) -> dict[str, str]:
     """Take use cases out of traffic that the policy's alerts demote now; return them with the reasons.
 
-    What is closed already stays as it is. Raises ConfigError and the errors of the gate.
+    What is closed already stays as it is. No tier waits for another: the first error is raised at the end.
     """
     demoted: dict[str, str] = {}
+    errors: list[VoicectlError] = []
     for tier in desk.policy.policy.tiers:
-        for use_case, reason in desk.demotions_due(tier).items():
-            if desk.enforcement().is_open(use_case):
-                desk.demote([use_case], by="alert", reason=reason)
-                demoted[use_case] = reason
+        try:
+            due = desk.demotions_due(tier)
+            enforced = desk.enforcement()
+            still_open = {use_case: reason for use_case, reason in due.items() if enforced.is_open(use_case)}
+            if still_open:
+                desk.demote_each(still_open, by="alert")
+            demoted |= still_open
+        except VoicectlError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return demoted

@@ -1,6 +1,7 @@
 """Somebody vouches for every requirement, with a date that has come, for every use case; every byte counts."""
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,21 @@ def test_the_digest_covers_the_documents(tmp_path: Path) -> None:
     before = read_attestations(path, POLICY).digest
     document.write_text("roll bacK")
     assert read_attestations(path, POLICY).digest != before
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/null", "pipe", "."])
+def test_a_document_is_a_regular_file(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = tmp_path / "evidence.yaml"
+    path.write_text(HEAD + ITEM % f", file: {name}")
+    with pytest.raises(EvidenceUnfit, match="no regular file"):
+        read_attestations(path, POLICY)
+
+
+@pytest.mark.parametrize("fields", ['owner: "Ol\\x01ga"', 'owner: O, note: "\\e[31m"', 'owner: O, file: "a\\x01"'])
+def test_words_with_control_characters_are_refused_with_their_line(fields: str, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.yaml"
+    path.write_text(HEAD + f"- {{name: rollback_plan, {fields}, date: 2026-11-19}}\n")
+    with pytest.raises(EvidenceUnfit, match=r"evidence.yaml:5: items.0.\w+: U\+00"):
+        read_attestations(path, POLICY)

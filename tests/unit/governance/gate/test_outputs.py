@@ -1,6 +1,8 @@
 """What keeps a tier closed is a failure in every format, at the line of the policy that asks for it."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -68,3 +70,21 @@ def test_signatures_are_asked_for_only_once_everything_else_holds(held: Verdict)
     assert not [line for line in shortfalls(held, POLICY.policy) if line.name == "sign-off"]
     unsigned = GateCase().verdict(signoff=SignOffState(missing=("nobody has signed",)))
     assert [line.name for line in shortfalls(unsigned, POLICY.policy)] == ["sign-off"]
+
+
+def test_control_characters_break_no_output() -> None:
+    odd = GateCase().verdict(signoff=SignOffState(missing=("Ol\x01ga \x1b[31m\ud800: expired",)))
+    said = "Ol\N{REPLACEMENT CHARACTER}ga \N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}: expired"
+    assert ElementTree.fromstring(to_junit(odd, POLICY)).find(f".//failure[@message='{said}']") is not None
+    assert said in to_markdown(odd, POLICY) and said in to_sarif(odd, POLICY)
+    assert said in refused(odd, POLICY.policy).message
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [(Path("/a b/p.yaml"), "file:///a%20b/p.yaml"), (Path("a b/100%.yaml"), "a%20b/100%25.yaml")],
+)
+def test_sarif_names_the_policy_by_a_uri(path: Path, uri: str, held: Verdict) -> None:
+    elsewhere = replace(POLICY, document=replace(POLICY.document, path=path))
+    result = json.loads(to_sarif(held, elsewhere))["runs"][0]["results"][0]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri

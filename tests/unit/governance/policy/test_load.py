@@ -101,3 +101,25 @@ def test_every_changed_byte_is_another_policy_or_none() -> None:
 def test_the_digest_of_what_it_says_ignores_comments() -> None:
     other = parse_policy(FILE, TEXT.replace("# voicectl", "# us").encode())
     assert (other.digest == load_policy().digest, other.sha256 == load_policy().sha256) == (True, False)
+
+
+@pytest.mark.parametrize("number", ["010", "3:20", "0x10", "1_000", "+5", "0b11"])
+def test_a_number_that_yaml_reads_otherwise_than_people_is_refused(number: str) -> None:
+    message = refusal_of("min_n: 200", f"min_n: {number}").message
+    assert f"policy.yaml:{line_of('gte: 0.70')}: tiers.low.criteria.containment_rate.min_n: {number}" in message
+
+
+def test_a_share_of_sixty_is_refused() -> None:
+    assert "plain decimal" in refusal_of("gte: 0.70", "gte: 0:0.70").message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("require: [voice_ai_owner, compliance_officer]", "require: [voice_ai_owner]", "require"),
+        ("distinct_people: true", "distinct_people: false", "distinct_people"),
+        ("author_may_not_sign: true", "author_may_not_sign: false", "author_may_not_sign"),
+    ],
+)
+def test_that_two_people_sign_and_not_the_author_is_no_choice(old: str, new: str, key: str) -> None:
+    assert f"policy.yaml:{line_of(old)}: signoff.{key}: " in refusal_of(old, new).message
