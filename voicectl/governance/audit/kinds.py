@@ -24,7 +24,10 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class LogCreated(_Body, frozen=True, kw_only=True):
-    """The first entry. `log` is drawn at random, so that no log passes for another one."""
+    """The first entry. `log` is drawn at random, so that no log passes for another one.
+
+    The detail `reason` is why it was begun on purpose; one that began by itself has none.
+    """
 
     log: str
 
