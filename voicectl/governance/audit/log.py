@@ -126,9 +126,7 @@ class AuditLog:
             # A new file without one whole line: the one before it has the last entry, and the file begins anew.
             return self._after_torn_file(paths, torn)
         entry = self._parsed(path, line)
-        head = Head(
-            known.head.log if known is not None else self._log_name(paths[0]), entry.sequence, entry.digest, path.name
-        )
+        head = Head(self._log_name(paths[0]), entry.sequence, entry.digest, path.name)
         whole = status.st_size - len(torn)
         known = _Known(head, status.st_ino, whole)
         if torn:
