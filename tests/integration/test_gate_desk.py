@@ -17,6 +17,7 @@ from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.desk import Desk
 from voicectl.governance.gate.ledger import Ledger
 from voicectl.governance.policy.load import PACKAGED, load_policy
+from voicectl.governance.store.imports import import_file
 from voicectl.governance.store.location import PostgresServer, SqliteFile
 from voicectl.governance.store.store import open_store
 from voicectl.governance.store.tables import calls, violations
@@ -151,6 +152,15 @@ def test_a_broken_log_stays_a_zero_tolerance_event_when_a_new_one_is_begun(case:
     AuditLog(case.folder / "audit", now=lambda: NOW).begin("the old one was changed")
     assert exit_code(case) == 26
     assert len(breaks(case)) == 1
+
+
+def test_a_violation_that_people_report_stops_it(case: Case) -> None:
+    case.sign("one", "two")
+    path = case.folder / "violations.csv"
+    path.write_text(f"kind,at,use_case\npan_in_log,{NOW - 3600:.0f},faq\n")
+    with open_store(case.place) as store:
+        import_file(store, "violations", path, now=NOW)
+    assert exit_code(case) == 26
 
 
 def test_a_log_that_was_removed_is_missed(case: Case) -> None:

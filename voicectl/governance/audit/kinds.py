@@ -141,6 +141,16 @@ class TrafficRefused(_Body, frozen=True, kw_only=True):
     reason: str
 
 
+class ViolationReported(_Body, frozen=True, kw_only=True):
+    """Somebody reported a zero-tolerance event by a file with the digest `source`; without a use case it is of all."""
+
+    violation: str
+    happened_at: float
+    source: str
+    call_id: str | None = None
+    use_case: str | None = None
+
+
 KINDS: Final[Mapping[str, type[_Body]]] = {
     "log_created": LogCreated,
     "log_repaired": LogRepaired,
@@ -155,6 +165,7 @@ KINDS: Final[Mapping[str, type[_Body]]] = {
     "tier_changed": TierChanged,
     "enforcement_changed": EnforcementChanged,
     "traffic_refused": TrafficRefused,
+    "violation_reported": ViolationReported,
 }
 
 

@@ -15,7 +15,7 @@ from voicectl.core.records import Tier
 from voicectl.governance.alerts.evaluate import evaluate_alerts, to_demote
 from voicectl.governance.gate import dossier as files
 from voicectl.governance.gate.attestations import read_attestations, requirements
-from voicectl.governance.gate.breaks import note_break, told_from
+from voicectl.governance.gate.breaks import AUDIT_BREAK, note_break, told_from
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.dossier import Dossier, Proposal, read_dossier
 from voicectl.governance.gate.doubts import doubts
@@ -69,7 +69,7 @@ class Desk:
         if audited.problem is None:
             self.ledger.note_decision(verdict, self.policy)
         else:
-            self._note_break(tier, audited.problem)
+            self._note_break(verdict, audited.problem)
         return verdict
 
     def sign(
@@ -80,7 +80,7 @@ class Desk:
         audited = self._audited(tier)
         verdict = self._verdict(tier, chosen, audited, unsigned=True)
         if audited.problem is not None:
-            self._note_break(tier, audited.problem)
+            self._note_break(verdict, audited.problem)
         if not verdict.holds_but_for_signatures:
             raise refused(verdict, self.policy.policy)
         self.ledger.note_decision(verdict, self.policy)
@@ -222,11 +222,11 @@ class Desk:
             times += [] if first_call_at is None else [first_call_at]
         return self.ledger.look(min(times, default=None))
 
-    def _note_break(self, tier: Tier, problem: str) -> None:
-        below = self.policy.policy.below(tier)
-        if below is not None:
+    def _note_break(self, verdict: Verdict, problem: str) -> None:
+        """Keep a break of the log as an event of the tier below, unless one stands already."""
+        if verdict.evidence is not None and not verdict.evidence.violations.get(AUDIT_BREAK):
             with self.open_store() as store:
-                note_break(store, problem, at=self.now(), since=self._entered_at(below))
+                note_break(store, problem, at=self.now())
 
     def _evidence(self, tier: Tier, as_of: float, entered_at: float | None = None) -> Evidence:
         entered = self._entered_at(tier) if entered_at is None else entered_at

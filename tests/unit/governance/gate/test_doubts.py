@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fakes.gate_case import HELD, NOW, USE_CASES, GateCase, digest, quiet_policy
+from tests.fakes.gate_case import NOW, USE_CASES, GateCase, digest
 from voicectl.governance.gate.doubts import doubts
 from voicectl.governance.gate.evidence import Evidence
 from voicectl.governance.gate.ledger import Audited
-from voicectl.governance.gate.verdict import SignOffState, decide
 
 RUNS = Audited(newest_at=NOW, config=digest("c"), model=digest("a"))
 
@@ -30,10 +29,7 @@ def test_evidence_of_another_setup_than_runs_is_not_believed(name: str, evidence
     (reason,) = doubts(audited, evidence, NOW)
     assert f"another {name} than" in reason
     assert all(use_case in reason for use_case in USE_CASES)
-    verdict = decide(
-        quiet_policy(), "medium", ("appointment_scheduling",), evidence, requirements=HELD,
-        signoff=SignOffState(), audit_problem=None, tier_below_open=True, doubts=(reason,),
-    )  # fmt: skip
+    verdict = GateCase().verdict(doubts=(reason,))
     assert (verdict.exit_code, verdict.unsound) == (22, (reason,))
 
 
