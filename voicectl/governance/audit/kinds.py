@@ -125,12 +125,16 @@ class TierChanged(_Body, frozen=True, kw_only=True):
 
 
 class EnforcementChanged(_Body, frozen=True, kw_only=True):
-    """The service gives traffic to these use cases alone from now on. `problem` is why nothing is open."""
+    """The service gives traffic to these use cases alone from now on. `problem` is why nothing is open.
+
+    Where nothing is enforced, `enforced` is False and `open` is `*`.
+    """
 
     open: list[str]
     state_digest: str
     policy_digest: str | None = None
     problem: str | None = None
+    enforced: bool = True
 
 
 class TrafficRefused(_Body, frozen=True, kw_only=True):
