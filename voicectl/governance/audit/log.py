@@ -109,12 +109,13 @@ class AuditLog:
 
     def _current(self) -> _Known | None:
         """Return where the log ends, None if there is none; repairs an entry that a crash left unfinished."""
-        paths = files.segments(self.folder)
+        paths, known = files.segments(self.folder), self._known
         if not paths:
+            if known is not None:
+                raise _broken(self.folder, f"the log is gone, to which entry {known.head.sequence} was written")
             return None
         path = paths[-1]
         status = path.stat()
-        known = self._known
         if known is not None and (known.head.file, known.inode, known.size) == (
             path.name,
             status.st_ino,
@@ -127,6 +128,8 @@ class AuditLog:
             return self._after_torn_file(paths, torn)
         entry = self._parsed(path, line)
         head = Head(self._log_name(paths[0]), entry.sequence, entry.digest, path.name)
+        if known is not None and known.head.log == head.log and head.sequence < known.head.sequence:
+            raise _broken(path, f"the log ends with entry {head.sequence}, and entry {known.head.sequence} was written")
         whole = status.st_size - len(torn)
         known = _Known(head, status.st_ino, whole)
         if torn:

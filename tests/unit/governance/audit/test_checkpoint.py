@@ -87,6 +87,7 @@ def test_a_log_that_was_cut_behind_its_checkpoint_is_not_signed_again(tmp_path: 
         log.append("redaction_applied", {"call_id": f"sess_{number}", "counts": {}})
     before = sign_checkpoint(log, key)
     cut_the_last_entry(log.folder)
+    log = AuditLog(log.folder)
     for number in range(3):
         with pytest.raises(AuditChainBroken, match="has no entry 4") as broken:
             sign_checkpoint(log, key)
