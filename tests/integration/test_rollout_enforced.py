@@ -110,8 +110,15 @@ async def test_a_call_of_a_demoted_use_case_comes_back_under_no_name(files: Gate
     query = f"&voicectl_session={session}"
     async with enforcing(Trail()) as gateway:
         gateway.gateway.checkpoints[session] = conversation(session, owner=None, use_case="faq")
-        async with connect(gateway.realtime_url + query):
+        async with connect(gateway.realtime_url + query) as live:
             assert gateway.call.purpose == Purpose("faq", "low")
+            with pytest.raises(InvalidStatus):
+                await connect(f"{gateway.realtime_url}{query}&use_case=order_status")
+            assert json.loads(await live.recv())["type"] == "session.created"
+            await live.send(json.dumps({"type": "response.create"}))
+            async with asyncio.timeout(10):
+                while json.loads(await live.recv())["type"] != "response.done":
+                    pass
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{gateway.realtime_url}{query}&use_case=order_status")
         assert refused.value.response.status_code == 400
