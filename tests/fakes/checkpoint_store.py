@@ -46,7 +46,12 @@ class FakeCheckpointStore:
 
 
 def conversation(
-    session_id: str = "sess_1", *, turns: int = 1, owner: str | None = "key", saved_at: float = 1e9
+    session_id: str = "sess_1",
+    *,
+    turns: int = 1,
+    owner: str | None = "key",
+    saved_at: float = 1e9,
+    use_case: str | None = "faq",
 ) -> ConversationState:
     """Return a conversation of that many questions and answers."""
     items = [
@@ -58,4 +63,4 @@ def conversation(
         )
     ]
     settings = SessionSettings(instructions="be brief", tools=(Tool("hours", "opening hours", "{}"),))
-    return ConversationState(session_id, owner, tuple(items), settings, saved_at)
+    return ConversationState(session_id, owner, tuple(items), settings, saved_at, use_case)

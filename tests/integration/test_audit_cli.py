@@ -82,3 +82,24 @@ def test_bad_input_gets_words_and_its_exit_code(
     log: AuditLog, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int
 ) -> None:
     assert told(capsys, *arguments)[0] == status
+
+
+def test_a_log_that_was_cut_is_not_signed_over(log: AuditLog, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "checkpoint")[0] == 0
+    path = log.folder / "audit-000001.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+    AuditLog(log.folder).append("redaction_applied", {"call_id": "other", "counts": {}})
+    assert told(capsys, "checkpoint")[0] == 25
+    assert told(capsys, "verify")[0] == 25
+
+
+def test_a_checkpoint_without_a_log_leaves_the_way_free_to_begin_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VOICECTL_HOME", str(tmp_path))
+    assert told(capsys, "checkpoint")[0] == 3
+    status, made = told(capsys, "init", "--reason", "the first one")
+    assert (status, made["log_begun"]) == (0, True)
+    assert told(capsys, "show")[1]["entries"][0]["body"]["details"] == {"reason": "the first one"}
+    assert told(capsys, "init")[0] == 3
+    assert told(capsys, "checkpoint")[0] == 0

@@ -26,6 +26,7 @@ from voicectl.core.config import load_profile
 from voicectl.core.errors import EngineError, WorkerDied
 from voicectl.core.events import ToolCall
 from voicectl.core.measures import Measures
+from voicectl.core.ports import Purpose
 from voicectl.core.profile import Profile
 from voicectl.service.calls.call import Call, CallEngine, CallServices
 from voicectl.service.calls.call_work import TOOL_FAILED
@@ -94,6 +95,7 @@ async def calling(stages: Stages) -> AsyncIterator[Line]:
         attributes={"number": "123"},
         resumed=stages.resumed,
         wall_clock=lambda: 1000.0,
+        purpose=Purpose("faq", "low"),
     )
     running = asyncio.create_task(call.run(line.actions, line.emit))
     try:
@@ -312,6 +314,7 @@ async def test_a_conversation_is_kept_and_goes_on_in_another_call() -> None:
         await line.until(ev.ReplyAudio, 60)
         broken = kept.states[-1]
     assert (broken.session_id, broken.owner, broken.saved_at) == ("sess_test", "key_1", 1000.0)
+    assert broken.use_case == "faq"
     assert (broken.items[-1].text, broken.items[-1].complete) == ("I am a voice. I say two sentences.", False)
     again = Stages(resumed=broken)
     async with calling(again) as line:

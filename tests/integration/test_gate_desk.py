@@ -1,5 +1,6 @@
 """The gate with its real files: two people sign, a tier opens, and whatever is changed in between keeps it closed."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from tests.fakes.gate_case import NOW, GateCase, quiet_policy, write_rows
+from tests.fakes.gate_case import NOW, GateCase, digest, quiet_policy, write_rows
 from tests.fakes.postgres import postgres
 from tests.fakes.reviewers import Panel, panel
 from voicectl.core.errors import VoicectlError
-from voicectl.governance.audit.log import AuditLog
+from voicectl.governance.audit.log import AuditChainBroken, AuditLog
 from voicectl.governance.audit.verify import entries
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.desk import Desk
@@ -21,9 +22,10 @@ from voicectl.governance.gate.ledger import Ledger
 from voicectl.governance.gate.outputs import document, to_markdown
 from voicectl.governance.policy.load import PACKAGED, load_policy
 from voicectl.governance.rollout.load import files_in_force
+from voicectl.governance.store.imports import import_file
 from voicectl.governance.store.location import PostgresServer, SqliteFile
 from voicectl.governance.store.store import open_store
-from voicectl.governance.store.tables import calls
+from voicectl.governance.store.tables import calls, violations
 
 pytestmark = pytest.mark.integration
 
@@ -45,6 +47,8 @@ class Case:
             + "".join(f"- {{name: {name}, owner: Owner, date: 2026-01-01}}\n" for name in ITEMS)
         )
         (folder / "policy.yaml").write_bytes(PACKAGED.read_bytes())
+        # Calls of ten days are there already, and the log begins now.
+        AuditLog(folder / "audit", now=lambda: NOW).begin("a test")
         self.desk = Desk(
             policy=load_policy(folder / "policy.yaml"),
             folder=folder / "gate",
@@ -253,6 +257,90 @@ def test_a_changed_audit_log_stops_with_25(case: Case) -> None:
     path = next((case.folder / "audit").glob("*.jsonl"))
     path.write_bytes(path.read_bytes().replace(b"voice_ai_owner", b"voice_ai_ownes", 1))
     assert exit_code(case) == 25
+
+
+def breaks(case: Case) -> list[str]:
+    with open_store(case.place) as store, store.read() as connection:
+        return [str(row.detail) for row in connection.execute(select(violations))]
+
+
+def test_a_broken_log_stays_a_zero_tolerance_event_when_a_new_one_is_begun(case: Case) -> None:
+    path = next((case.folder / "audit").glob("*.jsonl"))
+    path.write_bytes(path.read_bytes().replace(b"a test", b"a lest", 1))
+    assert exit_code(case) == 25
+    assert exit_code(case) == 26, "it has happened, whatever becomes of the log"
+    (detail,) = breaks(case)
+    assert "does not have its hash" in detail
+    path.parent.rename(case.folder / "aside")
+    AuditLog(case.folder / "audit", now=lambda: NOW).begin("the old one was changed")
+    assert exit_code(case) == 26
+    assert len(breaks(case)) == 1
+
+
+def test_a_violation_that_people_report_stops_it(case: Case) -> None:
+    case.sign("one", "two")
+    path = case.folder / "violations.csv"
+    path.write_text(f"kind,at,use_case\npan_in_log,{NOW - 3600:.0f},faq\n")
+    with open_store(case.place) as store:
+        import_file(store, "violations", path, now=NOW)
+    assert exit_code(case) == 26
+
+
+def test_a_log_that_was_removed_is_missed(case: Case) -> None:
+    case.sign("one", "two")
+    shutil.rmtree(case.folder / "audit")
+    verdict = case.desk.check("medium")
+    assert verdict.exit_code == 25
+    assert "voicectl audit init" in str(verdict.audit_problem)
+    assert not (case.folder / "audit").exists(), "the gate begins no log in the place of one that is gone"
+
+
+def test_a_log_that_began_by_itself_after_the_calls_is_not_believed(case: Case) -> None:
+    shutil.rmtree(case.folder / "audit")
+    case.desk.demote(["account_changes"], by="operator", reason="this writes an entry, and so begins a log")
+    verdict = case.desk.check("medium")
+    assert verdict.exit_code == 25
+    assert "after" in str(verdict.audit_problem)
+
+
+def test_a_log_that_began_before_the_calls_needs_no_reason(case: Case) -> None:
+    shutil.rmtree(case.folder / "audit")
+    AuditLog(case.folder / "audit", now=lambda: NOW - 30 * 86_400).append(
+        "redaction_applied", {"call_id": "x", "counts": {}}
+    )
+    assert exit_code(case) == 23
+
+
+def test_a_log_that_was_cut_is_not_signed_for_a_decision(case: Case) -> None:
+    case.sign("one")
+    path = next((case.folder / "audit").glob("*.jsonl"))
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:1]))
+    with pytest.raises(VoicectlError) as refused:
+        case.desk.sign("medium", (), reviewer="Reviewer one", role="voice_ai_owner", key=case.people.keys["one"])
+    assert refused.value.exit_code == 25
+    with pytest.raises(AuditChainBroken):
+        case.desk.ledger.new_checkpoint()
+
+
+@pytest.mark.parametrize("what", ["configuration", "model", "clock"])
+def test_what_the_log_tells_against_the_evidence_keeps_it_closed(what: str, case: Case) -> None:
+    case.sign("one", "two")
+    assert exit_code(case) == 0
+    desk, audit = case.desk, case.desk.ledger.audit
+    match what:
+        case "configuration":
+            audit.append("configuration_changed", {"profile": "p", "digest": digest("7"), "prompt_digest": digest("b")})
+        case "model":
+            audit.append("model_changed", {"digest": digest("7"), "models": {}})
+        case "clock":
+            desk = replace(desk, now=lambda: NOW - 120)
+    assert exit_code(case, desk) == 22
+    with pytest.raises(VoicectlError) as refused:
+        desk.promote("medium", by="operator")
+    assert refused.value.exit_code == 22
+    with pytest.raises(VoicectlError) as refused:
+        desk.sign("medium", (), reviewer="Reviewer one", role="voice_ai_owner", key=case.people.keys["one"])
+    assert refused.value.exit_code == 22
 
 
 def test_a_changed_rollout_state_opens_nothing(case: Case) -> None:

@@ -13,10 +13,12 @@ from sqlalchemy import update
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests.fakes.checkpoint_store import conversation
 from tests.fakes.conversation import RunningGateway, eventually, running
 from tests.fakes.gate_case import GateCase, write_rows
 from tests.fakes.rollout import GateFiles, Trail
 from voicectl.core.config import load_profile
+from voicectl.core.ports import Purpose
 from voicectl.governance.policy.load import PACKAGED
 from voicectl.governance.store.location import SqliteFile, location_of
 from voicectl.governance.store.store import open_store
@@ -101,6 +103,37 @@ async def test_a_promotion_opens_and_a_demotion_closes_while_a_live_call_goes_on
                 while json.loads(await live.recv())["type"] != "response.done":
                     pass
         await eventually(lambda: not gateway.app.admission)
+
+
+async def test_a_call_of_a_demoted_use_case_comes_back_under_no_name(files: GateFiles) -> None:
+    session = "sess_" + "a" * 24
+    query = f"&voicectl_session={session}"
+    async with enforcing(Trail()) as gateway:
+        gateway.gateway.checkpoints[session] = conversation(session, owner=None, use_case="faq")
+        async with connect(gateway.realtime_url + query) as live:
+            assert gateway.call.purpose == Purpose("faq", "low")
+            with pytest.raises(InvalidStatus):
+                await connect(f"{gateway.realtime_url}{query}&use_case=order_status")
+            assert json.loads(await live.recv())["type"] == "session.created"
+            await live.send(json.dumps({"type": "response.create"}))
+            async with asyncio.timeout(10):
+                while json.loads(await live.recv())["type"] != "response.done":
+                    pass
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{gateway.realtime_url}{query}&use_case=order_status")
+        assert refused.value.response.status_code == 400
+        problem = json.loads(refused.value.response.body or b"")["error"]
+        assert (problem["code"], problem["param"]) == ("session_use_case_differs", "use_case")
+        files.demote("faq")
+        await until(gateway, "faq", "use_case_demoted")
+        for named in ("", "&use_case=faq"):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(gateway.realtime_url + query + named)
+            assert refused.value.response.status_code == 403
+            assert json.loads(refused.value.response.body or b"")["error"]["code"] == "use_case_demoted"
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{gateway.realtime_url}{query}&use_case=order_status")
+        assert refused.value.response.status_code == 400
 
 
 async def test_a_client_is_not_told_which_file_cannot_be_believed(files: GateFiles) -> None:

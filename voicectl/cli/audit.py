@@ -28,15 +28,36 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Prove, read 
 
 
 @app.command("init", epilog="Example: voicectl audit init && cp /var/lib/voicectl/audit/audit.pub /mnt/auditor/")
-def init_command(*, key: KeyOption = None, json: JsonOption = False) -> None:
-    """Make the key that signs checkpoints. Without this it is made at the first checkpoint."""
-    from voicectl.governance.audit.keys import create_key, fingerprint, key_path, public_path
+def init_command(
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why the log begins now; its first entry says it.")
+    ] = "voicectl audit init",
+    folder: FolderOption = None,
+    key: KeyOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Begin the audit log, and make the key that signs its checkpoints; what is there already stays.
 
-    path = key or key_path()
-    name = fingerprint(create_key(path).public_key())
+    Without this the service begins the log, and the key is made at the first checkpoint.
+    """
+    from voicectl.governance.audit.keys import fingerprint, key_path, private_key, public_path
+    from voicectl.governance.audit.log import AuditLog, audit_folder
+    from voicectl.governance.audit.trail import begin_log
+
+    audit, path = AuditLog(folder or audit_folder()), key or key_path()
+    begun = begin_log(audit, path, reason)
+    name = fingerprint(private_key(path).public_key())
     output = Output(json=json)
     output.note(f"keep a copy of {public_path(path)} where this host cannot write: it proves the log to an auditor")
-    document = {"private_key": str(path), "public_key": str(public_path(path)), "fingerprint": name}
+    if begun:
+        output.note(f"{audit.folder}: a new log begins: {reason}")
+    document = {
+        "private_key": str(path),
+        "public_key": str(public_path(path)),
+        "fingerprint": name,
+        "log_begun": begun,
+    }
     output.result(document, lambda console: console.print(f"{public_path(path)}  {name}", markup=False))
 
 
@@ -138,7 +159,7 @@ def show_command(
         raise UsageError(f"--kind {kind}: no such kind", hint=f"kinds are {', '.join(sorted(KINDS))}")
     place = folder or audit_folder()
     if not segments(place):
-        raise ConfigError(f"{place}: there is no audit log", hint="the service and the gate begin one")
+        raise ConfigError(f"{place}: there is no audit log", hint="the service begins one, or `voicectl audit init`")
     shown = deque((entry for entry in entries(place) if kind is None or entry.kind == kind), maxlen=last)
     Output(json=json).result(
         {"folder": str(place), "entries": [_entry(entry) for entry in shown]},
@@ -175,6 +196,7 @@ def _document(place: Path, found: "Verification") -> dict[str, Any]:
         "entries": found.num_entries,
         "proven_to": found.proven,
         "repairs": found.repairs,
+        "older_than_one_before": found.num_backward,
         "first_break": None if broken is None else {"file": broken.file, "line": broken.line, "what": broken.what},
     }
 
@@ -188,5 +210,7 @@ def _print(console: "Console", place: Path, found: "Verification") -> None:
         return
     proven = "nothing is proven by a checkpoint" if found.proven is None else f"proven up to entry {found.proven}"
     console.print(f"intact  {found.num_entries} entries in {found.num_files} files, {proven}", markup=False)
+    if found.num_backward:
+        console.print(f"{found.num_backward} entries are older than one before them: the clock was set back")
     if found.repairs:
         console.print(f"{found.repairs} entries that a crash left unfinished were repaired", markup=False)

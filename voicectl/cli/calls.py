@@ -63,6 +63,7 @@ class KindChoice(StrEnum):
     OUTCOMES = "outcomes"
     COMPLAINTS = "complaints"
     REVIEWS = "reviews"
+    VIOLATIONS = "violations"
 
 
 SinceOption = Annotated[
@@ -171,19 +172,22 @@ def import_command(
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take outcomes, complaints or human reviews: the whole file or, if one row is wrong, nothing of it.
+    """Take outcomes, complaints, reviews or violations: the whole file or, if one row is wrong, nothing of it.
 
-    A file that was taken before changes nothing. Explanations pass the profile's redactor; without one they are
-    not kept. Columns: docs/governance.md.
+    A file that was taken before changes nothing. Explanations and details pass the profile's redactor; without one
+    they are not kept. Violations are told to the audit log. Columns: docs/governance.md.
     """
     from voicectl.governance.store.imports import import_file
     from voicectl.service.governing.open import open_redactor
+    from voicectl.service.governing.reporting import tell_reported
 
     wanted: ImportKind = kind.value
-    redactor = open_redactor(chosen_profile(profile, settings).redaction)
+    chosen = chosen_profile(profile, settings)
+    redactor = open_redactor(chosen.redaction)
     with _store(profile, settings) as store:
         redacted = None if redactor is None else redactor.text
         taken = import_file(store, wanted, file, now=time.time(), redacted=redacted)
+    tell_reported(chosen.audit, taken.violations, taken.sha256)
     document = {"kind": taken.kind, "file": str(file), "sha256": taken.sha256, "rows": taken.num_rows}
     said = "was imported before, nothing changed" if taken.already else f"{taken.num_rows} {taken.kind} imported"
     Output(json=json).result(

@@ -75,7 +75,7 @@ def serve_command(
         threading.Thread(target=_stop_with_stdin, name="parent-watch", daemon=True).start()
     elif not json:
         output.note(f"starting profile {chosen.name} …")
-    asyncio.run(serve_forever(chosen, on_ready=ready, log_level=log_level))
+    asyncio.run(serve_forever(chosen, on_ready=ready, log_level=log_level, private=private))
 
 
 def _stop_with_stdin() -> None:

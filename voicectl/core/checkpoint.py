@@ -11,7 +11,7 @@ class ConversationState:
 
     The last of `items` may be a reply that was being spoken (`complete` is False, its text is what had
     begun to sound). `owner` names the key of the client that opened it, None without keys; `saved_at`
-    is seconds since the epoch.
+    is seconds since the epoch. `use_case` is what the call is for; None where nothing was told.
     """
 
     session_id: str
@@ -19,3 +19,4 @@ class ConversationState:
     items: tuple[Item, ...]
     settings: SessionSettings
     saved_at: float
+    use_case: str | None = None

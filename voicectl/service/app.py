@@ -44,15 +44,20 @@ def model_roots(profile: Profile, roles: Collection[str] | None = None) -> dict[
     return {role: store.verified_root(lock.model(names[role])) for role in wanted}
 
 
-async def serve_forever(profile: Profile, *, on_ready: Callable[[str], None], log_level: str = "info") -> None:
-    """Run the appliance until SIGTERM or SIGINT; `on_ready` gets the base URL once it takes calls."""
+async def serve_forever(
+    profile: Profile, *, on_ready: Callable[[str], None], log_level: str = "info", private: bool = False
+) -> None:
+    """Run the appliance until SIGTERM or SIGINT; `on_ready` gets the base URL once it takes calls.
+
+    A `private` one serves a single command: that it enforces nothing is nobody's concern.
+    """
     # First what can be refused at once: keys, certificates, addresses of other systems, the gate policy, the port.
     access = AccessControl.of(profile)
     tls = TlsFiles.of(profile.tls, profile.access.reload_s)
     governed = governing(profile)
     keeper = checkpoint_keeper(profile.checkpoints, governed.states)
     webhooks = webhook_dispatcher(profile.webhooks)
-    door = door_of(profile, governed.audit)
+    door = door_of(profile, governed.audit, private=private)
     recorder = call_recorder(profile, redactor=governed.redactor)
     metrics = Metrics(profile)
     notifier = Notifier(

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes.recorded_call import events_of_call, identity
 from voicectl.cli.main import main
+from voicectl.governance.audit.verify import entries
 from voicectl.governance.store.location import DEFAULT_FILE, SqliteFile
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.store import open_store
@@ -121,3 +122,21 @@ def test_pruning_tells_what_would_go(home: Path, capsys: pytest.CaptureFixture[s
 )
 def test_bad_input_is_told_with_its_exit_code(home: Path, arguments: list[str], status: int) -> None:
     assert main(["calls", *arguments]) == status
+
+
+def test_a_reported_violation_is_told_to_the_audit_log(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = home / "violations.jsonl"
+    path.write_text(json.dumps({"kind": "pan_in_log", "at": 1.76e9, "call_id": f"sess_{1:024x}", "detail": "in a log"}))
+    for _ in range(2):
+        assert main(["calls", "import", "--kind", "violations", str(path), "--json"]) == 0
+        sha256 = document(capsys)["sha256"]
+    told = [entry.body for entry in entries(home / "audit") if entry.kind == "violation_reported"]
+    assert told == [
+        {
+            "violation": "pan_in_log",
+            "happened_at": 1.76e9,
+            "source": sha256,
+            "call_id": f"sess_{1:024x}",
+            "use_case": "order_status",
+        }
+    ]

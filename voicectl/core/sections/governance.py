@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from voicectl.core.sections.section import Section
 
@@ -120,6 +120,15 @@ class Governance(Section):
         examples=[900.0],
     )
     retention: Retention = Field(default=Retention(), description="How long call records are kept.")
+
+    @model_validator(mode="after")
+    def _alerts_are_evaluated_before_they_are_overdue(self) -> "Governance":
+        if self.alerts_every_s >= self.alerts_overdue_s:
+            raise ValueError(
+                f"alerts_every_s ({self.alerts_every_s:g}) must be shorter than alerts_overdue_s "
+                f"({self.alerts_overdue_s:g}), or everything is closed as overdue between two evaluations"
+            )
+        return self
 
     @field_validator("url")
     @classmethod

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from voicectl.core.disk import sync_folder
 from voicectl.core.errors import ConfigError
 from voicectl.core.paths import store_path
-from voicectl.governance.audit.segments import OWNER_ONLY, leave_to_owner
+from voicectl.governance.audit.segments import OWNER_ONLY, leave_to_owner, make_folder
 
 PRIVATE_NAME: Final = "audit.key"
 PUBLIC_NAME: Final = "audit.pub"
@@ -34,7 +34,7 @@ def create_key(path: Path) -> Ed25519PrivateKey:
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         _write_new(path, pem, OWNER_ONLY)
         public_path(path).unlink(missing_ok=True)
         _write_new(public_path(path), public_pem(key.public_key()), 0o644)

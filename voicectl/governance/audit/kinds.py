@@ -24,7 +24,10 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class LogCreated(_Body, frozen=True, kw_only=True):
-    """The first entry. `log` is drawn at random, so that no log passes for another one."""
+    """The first entry. `log` is drawn at random, so that no log passes for another one.
+
+    The detail `reason` is why it was begun on purpose; one that began by itself has none.
+    """
 
     log: str
 
@@ -122,12 +125,16 @@ class TierChanged(_Body, frozen=True, kw_only=True):
 
 
 class EnforcementChanged(_Body, frozen=True, kw_only=True):
-    """The service gives traffic to these use cases alone from now on. `problem` is why nothing is open."""
+    """The service gives traffic to these use cases alone from now on. `problem` is why nothing is open.
+
+    Where nothing is enforced, `enforced` is False and `open` is `*`.
+    """
 
     open: list[str]
     state_digest: str
     policy_digest: str | None = None
     problem: str | None = None
+    enforced: bool = True
 
 
 class TrafficRefused(_Body, frozen=True, kw_only=True):
@@ -136,6 +143,16 @@ class TrafficRefused(_Body, frozen=True, kw_only=True):
     use_case: str
     code: str
     reason: str
+
+
+class ViolationReported(_Body, frozen=True, kw_only=True):
+    """Somebody reported a zero-tolerance event by a file with the digest `source`; without a use case it is of all."""
+
+    violation: str
+    happened_at: float
+    source: str
+    call_id: str | None = None
+    use_case: str | None = None
 
 
 KINDS: Final[Mapping[str, type[_Body]]] = {
@@ -152,6 +169,7 @@ KINDS: Final[Mapping[str, type[_Body]]] = {
     "tier_changed": TierChanged,
     "enforcement_changed": EnforcementChanged,
     "traffic_refused": TrafficRefused,
+    "violation_reported": ViolationReported,
 }
 
 

@@ -68,9 +68,9 @@ class AuditLog:
         """
         new_entry(0, 0.0, kind, body, NOTHING)
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.make_folder(self.folder)
             with files.exclusive(self.folder):
-                known = self._current() or self._create()
+                known = self._current() or self._create()[0]
                 return self._write(known, kind, body)
         except OSError as error:
             self._known = None
@@ -78,6 +78,17 @@ class AuditLog:
                 f"{self.folder}: the audit log cannot be written: {error.strerror}",
                 hint=f"check its owner and the space left: ls -l {self.folder}; df {self.folder}",
             ) from error
+
+    def begin(self, reason: str) -> Entry:
+        """Begin a log on purpose, and say in its first entry why. Raises ConfigError where one is."""
+        try:
+            files.make_folder(self.folder)
+            with files.exclusive(self.folder):
+                if self._current() is not None:
+                    raise ConfigError(f"{self.folder}: there is an audit log already", hint="see `voicectl audit show`")
+                return self._create({"reason": reason})[1]
+        except OSError as error:
+            raise ConfigError(f"{self.folder}: the audit log cannot be written: {error.strerror}") from error
 
     def now(self) -> float:
         """Return the time of the log's clock."""
@@ -98,12 +109,13 @@ class AuditLog:
 
     def _current(self) -> _Known | None:
         """Return where the log ends, None if there is none; repairs an entry that a crash left unfinished."""
-        paths = files.segments(self.folder)
+        paths, known = files.segments(self.folder), self._known
         if not paths:
+            if known is not None:
+                raise _broken(self.folder, f"the log is gone, to which entry {known.head.sequence} was written")
             return None
         path = paths[-1]
         status = path.stat()
-        known = self._known
         if known is not None and (known.head.file, known.inode, known.size) == (
             path.name,
             status.st_ino,
@@ -115,9 +127,9 @@ class AuditLog:
             # A new file without one whole line: the one before it has the last entry, and the file begins anew.
             return self._after_torn_file(paths, torn)
         entry = self._parsed(path, line)
-        head = Head(
-            known.head.log if known is not None else self._log_name(paths[0]), entry.sequence, entry.digest, path.name
-        )
+        head = Head(self._log_name(paths[0]), entry.sequence, entry.digest, path.name)
+        if known is not None and known.head.log == head.log and head.sequence < known.head.sequence:
+            raise _broken(path, f"the log ends with entry {head.sequence}, and entry {known.head.sequence} was written")
         whole = status.st_size - len(torn)
         known = _Known(head, status.st_ino, whole)
         if torn:
@@ -150,12 +162,13 @@ class AuditLog:
         assert self._known is not None
         return self._known
 
-    def _create(self) -> _Known:
+    def _create(self, details: Mapping[str, str] | None = None) -> tuple[_Known, Entry]:
         name = secrets.token_hex(16)
         path = self.folder / files.segment_name(1)
-        entry = new_entry(0, self._now(), "log_created", {"log": name}, NOTHING)
+        body = {"log": name} if details is None else {"log": name, "details": dict(details)}
+        entry = new_entry(0, self._now(), "log_created", body, NOTHING)
         size = files.append_bytes(path, line_of(entry))
-        return _Known(Head(name, 0, entry.digest, path.name), path.stat().st_ino, size)
+        return _Known(Head(name, 0, entry.digest, path.name), path.stat().st_ino, size), entry
 
     def _write(self, known: _Known, kind: str, body: Mapping[str, Any]) -> Entry:
         head = known.head
@@ -186,6 +199,6 @@ class AuditLog:
 def _broken(path: Path, what: str) -> AuditChainBroken:
     return AuditChainBroken(
         f"{path}: {what}",
-        hint="nothing is appended to a log that was changed; see `voicectl audit verify`, keep the folder as evidence "
-        "and move it aside to begin a new log",
+        hint="nothing is appended to a log that was changed; see `voicectl audit verify`, keep the folder as evidence, "
+        "move it aside, and begin a new log with `voicectl audit init`",
     )

@@ -13,6 +13,7 @@ from voicectl.core.disk import sync_folder
 from voicectl.core.errors import LockedError
 
 OWNER_ONLY: Final = 0o600
+OWNER_ONLY_FOLDER: Final = 0o700
 LOCK_FILE: Final = "audit.lock"
 LOCK_WAIT_S: Final = 10.0
 _POLL_S: Final = 0.01
@@ -60,6 +61,15 @@ def exclusive(
         yield
     finally:
         os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a private folder where there is none; it belongs to whom the folder around it belongs."""
+    if not folder.is_dir():
+        folder.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            owner = folder.parent.stat()
+            os.chown(folder, owner.st_uid, owner.st_gid)
 
 
 def leave_to_owner(fd: int, folder: Path) -> None:
@@ -125,3 +135,21 @@ def last_lines(path: Path, limit: int) -> tuple[bytes | None, bytes]:
     if not end:
         return None, tail
     return whole.rpartition(b"\n")[2], torn
+
+
+def lines_backwards(path: Path) -> Iterator[bytes]:
+    """Return the whole lines of a file without their ends, the last one first; what has no end is left out."""
+    with path.open("rb") as file:
+        left = file.seek(0, os.SEEK_END)
+        begun, whole = b"", False
+        while left:
+            size = min(left, _TAIL_BYTES)
+            left -= size
+            file.seek(left)
+            begun, *lines = (file.read(size) + begun).split(b"\n")
+            if lines and not whole:
+                lines.pop()
+                whole = True
+            yield from reversed(lines)
+        if whole:
+            yield begun

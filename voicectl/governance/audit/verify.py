@@ -1,13 +1,17 @@
 """Prove that an audit log is what was written: every file, line and byte, up to a signed checkpoint and beyond."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from voicectl.core.errors import ConfigError
 from voicectl.governance.audit import segments as files
 from voicectl.governance.audit.checkpoint import Checkpoint
 from voicectl.governance.audit.entry import MAX_ENTRY_BYTES, NOTHING, BrokenEntry, Entry, parse_line
+
+CLOCK_STEP_S: Final = 60.0
+"""How far clocks may be apart, or step back when they are set, without anybody wondering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,9 @@ class Verification:
 
     What was written after the checkpoint is checked link by link, which finds every accident; only a later
     checkpoint proves it against somebody who can write the file.
+
+    `first` is the entry that created the log, `newest_at` the latest time of an entry, and `num_backward` the entries
+    that are more than `CLOCK_STEP_S` older than one before them. `last` is the newest entry of each kind.
     """
 
     num_files: int
@@ -33,6 +40,10 @@ class Verification:
     proven: int | None
     repairs: int
     first_break: Break | None
+    first: Entry | None = None
+    newest_at: float | None = None
+    num_backward: int = 0
+    last: Mapping[str, Entry] = field(default_factory=dict)
 
     @property
     def intact(self) -> bool:
@@ -49,6 +60,10 @@ class _Walk:
     digest: str = NOTHING
     at_checkpoint: bool = False
     repairs: int = 0
+    first: Entry | None = None
+    newest_at: float | None = None
+    num_backward: int = 0
+    last: dict[str, Entry] = field(default_factory=dict)
 
 
 def verify(folder: Path, checkpoint: Checkpoint | None = None) -> Verification:
@@ -57,14 +72,17 @@ def verify(folder: Path, checkpoint: Checkpoint | None = None) -> Verification:
     if not paths:
         if checkpoint is not None:
             return Verification(0, 0, None, None, 0, Break(str(folder), 0, "no file of the log is left"))
-        raise ConfigError(f"{folder}: there is no audit log", hint="the service and the gate begin one")
+        raise ConfigError(f"{folder}: there is no audit log", hint="the service begins one, or `voicectl audit init`")
     walk = _Walk()
     try:
         found = _follow(paths, walk, checkpoint)
     except OSError as error:
         raise ConfigError(f"{folder}: the audit log cannot be read: {error.strerror}") from error
     proven = checkpoint.sequence if checkpoint is not None and walk.at_checkpoint and found is None else None
-    return Verification(len(paths), walk.sequence + 1, walk.log, proven, walk.repairs, found)
+    return Verification(
+        len(paths), walk.sequence + 1, walk.log, proven, walk.repairs, found,
+        first=walk.first, newest_at=walk.newest_at, num_backward=walk.num_backward, last=walk.last,
+    )  # fmt: skip
 
 
 def entries(folder: Path) -> Iterator[Entry]:
@@ -76,6 +94,28 @@ def entries(folder: Path) -> Iterator[Entry]:
                     yield parse_line(line.removesuffix(b"\n"))
                 except BrokenEntry:
                     return
+
+
+def lost(folder: Path, checkpoint: Checkpoint) -> str | None:
+    """Return how a log came to end without a checkpoint's entry, None if it goes on from it.
+
+    Reads backwards from the end, and no further than that entry.
+    """
+    missing = f"the log has no entry {checkpoint.sequence}, for which the last checkpoint was signed"
+    following: Entry | None = None
+    for path in reversed(files.segments(folder)):
+        for line in files.lines_backwards(path):
+            try:
+                entry = parse_line(line)
+            except BrokenEntry as error:
+                return f"{path.name}: {error}"
+            if following is not None and following.previous != entry.digest:
+                return f"{path.name}: entry {following.sequence} does not follow the one before it"
+            if entry.sequence <= checkpoint.sequence:
+                same = (entry.sequence, entry.digest) == (checkpoint.sequence, checkpoint.digest)
+                return None if same else missing
+            following = entry
+    return missing
 
 
 def _follow(paths: list[Path], walk: _Walk, checkpoint: Checkpoint | None) -> Break | None:
@@ -121,15 +161,23 @@ def _misfit(  # noqa: PLR0911 - one return a misfit
         name = entry.body.get("log")
         if entry.kind != "log_created" or not isinstance(name, str):
             return "the first entry does not create a log"
-        walk.log = name
+        walk.log, walk.first = name, entry
         if checkpoint is not None and checkpoint.log != name:
             return "this is another log than the checkpoint was signed for"
     elif entry.kind == "log_created":
         return "a log is created in the middle of another one"
     walk.sequence, walk.digest = entry.sequence, entry.digest
-    walk.repairs += entry.kind == "log_repaired"
+    _note(entry, walk)
     if checkpoint is not None and entry.sequence == checkpoint.sequence:
         if entry.digest != checkpoint.digest:
             return f"entry {entry.sequence} is not the one that the checkpoint was signed for"
         walk.at_checkpoint = True
     return None
+
+
+def _note(entry: Entry, walk: _Walk) -> None:
+    walk.repairs += entry.kind == "log_repaired"
+    walk.last[entry.kind] = entry
+    latest = entry.at if walk.newest_at is None else walk.newest_at
+    walk.num_backward += entry.at < latest - CLOCK_STEP_S
+    walk.newest_at = max(entry.at, latest)

@@ -15,12 +15,14 @@ from voicectl.core.records import Tier
 from voicectl.governance.alerts.evaluate import evaluate_alerts, to_demote
 from voicectl.governance.gate import dossier as files
 from voicectl.governance.gate.attestations import read_attestations, requirements
+from voicectl.governance.gate.breaks import AUDIT_BREAK, note_break, told_from
 from voicectl.governance.gate.closing import close
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.dossier import Dossier, Proposal, read_dossier
+from voicectl.governance.gate.doubts import doubts
 from voicectl.governance.gate.evidence import Evidence
 from voicectl.governance.gate.force import drafts, refuse_drafts, refuse_earlier
-from voicectl.governance.gate.ledger import NOTHING, Ledger
+from voicectl.governance.gate.ledger import NOTHING, Audited, Ledger
 from voicectl.governance.gate.refusal import refused
 from voicectl.governance.gate.verdict import Decision, SignOffState, Verdict, decide
 from voicectl.governance.policy.errors import SignOffMissing
@@ -77,12 +79,14 @@ class Desk:
         """Return the verdict on opening a tier to use cases, by default all of it; audited. Drafts may be checked."""
         chosen = self._chosen(tier, use_cases)
         refuse_earlier(self.now(), self.state_file)
-        audit_problem = self.ledger.problem()
+        audited = self._audited(tier)
         verdict = replace(
-            self._verdict(tier, chosen, audit_problem), drafts=drafts(self.policy, self._reviewers(), self.in_force())
+            self._verdict(tier, chosen, audited), drafts=drafts(self.policy, self._reviewers(), self.in_force())
         )
-        if audit_problem is None:
+        if audited.problem is None:
             self.ledger.note_decision(verdict, self.policy)
+        else:
+            self._note_break(verdict, audited.problem)
         return verdict
 
     def sign(
@@ -97,7 +101,10 @@ class Desk:
         refuse_earlier(self.now(), self.state_file)
         reviewers = self._needed_reviewers()
         signer = listed_signer(reviewers, reviewer, role, key)
-        verdict = self._verdict(tier, chosen, self.ledger.problem(), unsigned=True)
+        audited = self._audited(tier)
+        verdict = self._verdict(tier, chosen, audited, unsigned=True)
+        if audited.problem is not None:
+            self._note_break(verdict, audited.problem)
         if not verdict.holds_but_for_signatures:
             raise refused(verdict, self.policy.policy)
         self.ledger.note_decision(verdict, self.policy)
@@ -200,9 +207,7 @@ class Desk:
 
     # --- the verdict -----------------------------------------------------------------------------
 
-    def _verdict(
-        self, tier: Tier, use_cases: tuple[str, ...], audit_problem: str | None, *, unsigned: bool = False
-    ) -> Verdict:
+    def _verdict(self, tier: Tier, use_cases: tuple[str, ...], audited: Audited, *, unsigned: bool = False) -> Verdict:
         policy, now = self.policy.policy, self.now()
         below = policy.below(tier)
         evidence = None if below is None else self._evidence(below, now)
@@ -218,14 +223,30 @@ class Desk:
             evidence,
             requirements=needed,
             signoff=SignOffState(missing=("nobody has signed",)),
-            audit_problem=audit_problem or enforcement.state.problem,
+            audit_problem=audited.problem or enforcement.state.problem,
             tier_below_open=opened,
+            doubts=doubts(audited, evidence, now),
         )
         if unsigned or not verdict.holds_but_for_signatures:
             return verdict
         signoff = self._signoffs(tier, use_cases)
         decision: Decision = "unsigned" if signoff.missing or not signoff.signed else "promote"
         return replace(verdict, signoff=signoff, decision=decision)
+
+    def _audited(self, tier: Tier) -> Audited:
+        """Return what the audit log tells; it must tell from the first change of the rollout state or call on."""
+        times = [change.at for change in self.state().changes[:1]]
+        if self.policy.policy.below(tier) is not None:
+            with self.open_store() as store:
+                first_call_at = told_from(store)
+            times += [] if first_call_at is None else [first_call_at]
+        return self.ledger.look(min(times, default=None))
+
+    def _note_break(self, verdict: Verdict, problem: str) -> None:
+        """Keep a break of the log as an event of the tier below, unless one stands already."""
+        if verdict.evidence is not None and not verdict.evidence.violations.get(AUDIT_BREAK):
+            with self.open_store() as store:
+                note_break(store, problem, at=self.now())
 
     def _evidence(self, tier: Tier, as_of: float, entered_at: float | None = None) -> Evidence:
         entered = self._entered_at(tier) if entered_at is None else entered_at

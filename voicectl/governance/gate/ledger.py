@@ -1,5 +1,6 @@
 """What the gate asks of the audit log, and tells it. Knows no database."""
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from voicectl.governance.audit.checkpoint import CHECKPOINT_FILE, Checkpoint, re
 from voicectl.governance.audit.keys import public_key, public_path
 from voicectl.governance.audit.log import AuditChainBroken, AuditLog
 from voicectl.governance.audit.trail import sign_checkpoint
-from voicectl.governance.audit.verify import entries, verify
+from voicectl.governance.audit.verify import CLOCK_STEP_S, Verification, entries, verify
 from voicectl.governance.gate.verdict import Verdict
 from voicectl.governance.policy.load import LoadedPolicy
 from voicectl.governance.rollout.state import Change, Enforcement
@@ -18,6 +19,22 @@ from voicectl.governance.signoff.envelope import SignOff
 
 NOTHING: Final = "0" * 64
 """The digest of what is not there."""
+
+_BEGIN: Final = "move what is there aside, and begin a log on purpose with `voicectl audit init --reason`"
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What the audit log tells. `problem` is why it proves nothing, None for one that is whole.
+
+    `newest_at` is the latest time of an entry; `config` and `model` are the digests of what the service told last
+    that it runs, None where it never did.
+    """
+
+    problem: str | None = None
+    newest_at: float | None = None
+    config: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +44,27 @@ class Ledger:
     audit: AuditLog
     key: Path
 
-    def problem(self) -> str | None:
-        """Return what is wrong with the log; a host without one has nothing to be proven yet."""
+    def look(self, first_at: float | None) -> Audited:
+        """Return what the log tells, and what is wrong with it.
+
+        `first_at` is when the first thing happened that it must tell of; None while there is nothing to be proven.
+        """
         try:
             checkpoint = self._checkpoint()
             if checkpoint is None and self.audit.head() is None:
-                return None
+                return Audited(None if first_at is None else _missing(self.audit.folder, first_at))
             found = verify(self.audit.folder, checkpoint)
         except AuditChainBroken as error:
-            return error.message
+            return Audited(error.message)
         broken = found.first_break
-        return None if broken is None else f"{broken.file}:{broken.line}: {broken.what}"
+        if broken is not None:
+            return Audited(f"{broken.file}:{broken.line}: {broken.what}")
+        return Audited(
+            _begun_late(self.audit.folder, found, first_at),
+            newest_at=found.newest_at,
+            config=_digest(found, "configuration_changed"),
+            model=_digest(found, "model_changed"),
+        )
 
     def new_checkpoint(self) -> str:
         """Sign where the log has come to, and return the digest of its last entry."""
@@ -101,3 +128,32 @@ class Ledger:
     def _checkpoint(self) -> Checkpoint | None:
         path = self.audit.folder / CHECKPOINT_FILE
         return read_checkpoint(path, public_key(public_path(self.key))) if path.is_file() else None
+
+
+def _missing(folder: Path, first_at: float) -> str:
+    return (
+        f"{folder}: there is no audit log, though there is something to prove from {_time(first_at)} on: restore it; "
+        f"or {_BEGIN}"
+    )
+
+
+def _begun_late(folder: Path, found: Verification, first_at: float | None) -> str | None:
+    """Return why a whole log is not the one to believe: it began by itself, after what it should tell of."""
+    begun = found.first
+    if begun is None or first_at is None or begun.at <= first_at + CLOCK_STEP_S:
+        return None
+    if "reason" in begun.body.get("details", {}):
+        return None
+    return (
+        f"{folder}: the log begins at {_time(begun.at)}, after {_time(first_at)}, from which on it should tell: "
+        f"another one was removed, or none was written. Restore that; or {_BEGIN}"
+    )
+
+
+def _digest(found: Verification, kind: str) -> str | None:
+    entry = found.last.get(kind)
+    return None if entry is None else str(entry.body["digest"])
+
+
+def _time(at: float) -> str:
+    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -93,8 +93,12 @@ def decide(
     signoff: SignOffState,
     audit_problem: str | None,
     tier_below_open: bool,
+    doubts: Sequence[str] = (),
 ) -> Verdict:
-    """Return the verdict on opening a tier to use cases. `evidence` is that of the tier below, None for the lowest."""
+    """Return the verdict on opening a tier to use cases. `evidence` is that of the tier below, None for the lowest.
+
+    `doubts` are reasons from elsewhere for which evidence cannot be believed.
+    """
     criteria: tuple[CriterionResult, ...] = ()
     vetoes: tuple[UseCaseVeto, ...] = ()
     alerts: tuple[AlertResult, ...] = ()
@@ -111,6 +115,7 @@ def decide(
             reasons = unsound(evidence, policy)
             listed = ((name, evidence.violations.get(name, 0)) for name in policy.zero_tolerance)
             events = tuple((name, number) for name, number in listed if number)
+    reasons = (*reasons, *doubts)
     decision = _decision(
         criteria=criteria,
         vetoes=vetoes,

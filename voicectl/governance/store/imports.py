@@ -1,4 +1,4 @@
-"""Takes outcomes, complaints and human reviews from a file: all of its rows or none. Knows no command line."""
+"""Takes outcomes, complaints, reviews and violations from a file: all of its rows or none. Knows no command line."""
 
 import hashlib
 import re
@@ -10,13 +10,15 @@ from typing import Any, Final, Literal, get_args
 from sqlalchemy import Connection, insert, select, update
 
 from voicectl.core.errors import ConfigError
+from voicectl.core.sections.governance import USE_CASE_PATTERN
+from voicectl.governance.policy.schema import Violation
 from voicectl.governance.store import cells
 from voicectl.governance.store.filerows import FileRow, Problem, read_rows
 from voicectl.governance.store.rows import known_calls
 from voicectl.governance.store.store import Store
-from voicectl.governance.store.tables import calls, complaints, imports, scores
+from voicectl.governance.store.tables import calls, complaints, imports, scores, violations
 
-ImportKind = Literal["outcomes", "complaints", "reviews"]
+ImportKind = Literal["outcomes", "complaints", "reviews", "violations"]
 KINDS: Final[tuple[str, ...]] = get_args(ImportKind)
 SHOWN_PROBLEMS: Final = 20
 
@@ -39,6 +41,8 @@ _OUTCOMES: Final[Mapping[str, cells.Reader]] = {
     "csat": cells.number(-100.0, 100.0),
     "cost": cells.number(0.0, 1e9),
     "deflected": cells.yes_or_no,
+    "dtmf_paused": cells.yes_or_no,
+    "baa_complete": cells.yes_or_no,
 }
 """Columns of a call that a file of outcomes may set; what it leaves empty stays as it is."""
 COLUMNS: Final[Mapping[ImportKind, Mapping[str, cells.Reader]]] = {
@@ -59,19 +63,31 @@ COLUMNS: Final[Mapping[ImportKind, Mapping[str, cells.Reader]]] = {
         "rubric_version": cells.text(32),
         "at": cells.instant,
     },
+    "violations": {
+        "kind": cells.choice(*get_args(Violation)),
+        "at": cells.instant,
+        "call_id": _ID,
+        "use_case": cells.text(64, pattern=re.compile(USE_CASE_PATTERN)),
+        "detail": cells.text(4000),
+    },
 }
 REQUIRED: Final[Mapping[ImportKind, Sequence[str]]] = {
     "outcomes": ("call_id",),
     "complaints": ("complaint_id", "call_id", "received_at"),
     "reviews": ("call_id", "name", "value", "reviewer", "at"),
+    "violations": ("kind", "at"),
 }
 _KEYS: Final[Mapping[ImportKind, Sequence[str]]] = {
     "outcomes": ("call_id",),
     "complaints": ("complaint_id",),
     "reviews": ("call_id", "name", "reviewer"),
+    "violations": ("kind", "at", "call_id", "use_case"),
 }
 """What may stand in a file once."""
+CLOCK_SKEW_S: Final = 60.0
 MAX_LABEL: Final = 64
+_TEXTS: Final = ("explanation", "detail")
+"""Texts that people wrote; without a redactor they are not kept."""
 _LABELS: Final = ("label", "category", "escalation_trigger")
 """Short texts that people chose; they pass the redactor where there is one."""
 
@@ -92,12 +108,13 @@ class ImportRefused(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came of a file. One that was taken before changes nothing."""
+    """What came of a file. One that was taken before changes nothing. `violations` are those that it reported."""
 
     kind: ImportKind
     sha256: str
     num_rows: int
     already: bool
+    violations: tuple[Mapping[str, Any], ...] = ()
 
 
 def import_file(
@@ -105,23 +122,30 @@ def import_file(
 ) -> Imported:
     """Take a CSV or JSON lines file, all of it or nothing. Raises ImportRefused, StoreUnavailable.
 
-    `redacted` is what is made of what people wrote before it is kept; without it explanations are not kept.
+    `redacted` is what is made of what people wrote before it is kept; without it explanations and details are not.
     """
     content, rows, problems = read_rows(path, COLUMNS[kind], REQUIRED[kind])
     sha256 = hashlib.sha256(content).hexdigest()
-    problems += _duplicates(rows, _KEYS[kind])
     if kind == "outcomes":
         problems += _contradictions(rows)
     with store.write() as connection:
         if connection.execute(select(imports.c.import_id).where(imports.c.sha256 == sha256)).first() is not None:
             return Imported(kind, sha256, len(rows), already=True)
-        problems += _strangers(connection, kind, rows)
+        known = known_calls(connection, [row.values["call_id"] for row in rows if row.values.get("call_id")])
+        if kind == "violations":
+            rows = [_placed(row, known) for row in rows]
+        problems += _duplicates(rows, _KEYS[kind])
+        problems += _strangers(connection, kind, rows, known)
+        if kind == "violations":
+            problems += _reports_that_cannot_be(connection, rows, known, now)
         if problems:
             raise ImportRefused(path, sorted(problems, key=lambda problem: (problem.row, problem.what)))
-        _WRITERS[kind](connection, [_kept(row, redacted) for row in rows])
+        kept = [_kept(row, redacted) for row in rows]
+        _WRITERS[kind](connection, kept)
         receipt = {"kind": kind, "sha256": sha256, "source": path.name[:256], "num_rows": len(rows), "at": now}
         connection.execute(insert(imports).values(receipt))
-    return Imported(kind, sha256, len(rows), already=False)
+    reported = tuple(kept) if kind == "violations" else ()
+    return Imported(kind, sha256, len(rows), already=False, violations=reported)
 
 
 # --- what is wrong with rows ----------------------------------------------------------------
@@ -153,10 +177,11 @@ def _contradictions(rows: Sequence[FileRow]) -> list[Problem]:
     return found
 
 
-def _strangers(connection: Connection, kind: ImportKind, rows: Sequence[FileRow]) -> list[Problem]:
+def _strangers(
+    connection: Connection, kind: ImportKind, rows: Sequence[FileRow], known: Mapping[str, str]
+) -> list[Problem]:
     """Return the rows about calls that do not exist, and complaints that exist already."""
     ids = {row.number: row.values["call_id"] for row in rows if row.values.get("call_id") is not None}
-    known = known_calls(connection, ids.values())
     found = [Problem(number, f"there is no call {call_id}") for number, call_id in ids.items() if call_id not in known]
     if kind == "complaints":
         taken = set(connection.execute(select(complaints.c.complaint_id)).scalars())
@@ -168,6 +193,33 @@ def _strangers(connection: Connection, kind: ImportKind, rows: Sequence[FileRow]
     return found
 
 
+def _placed(row: FileRow, known: Mapping[str, str]) -> FileRow:
+    """Return a violation with the use case of its call, where it names none itself."""
+    use_case = row.values["use_case"] or known.get(row.values["call_id"])
+    return FileRow(row.number, {**row.values, "use_case": use_case})
+
+
+def _reports_that_cannot_be(
+    connection: Connection, rows: Sequence[FileRow], known: Mapping[str, str], now: float
+) -> list[Problem]:
+    """Return the violations of a use case that is not their call's or nobody's, of the future, or reported before."""
+    use_cases = set(connection.execute(select(calls.c.use_case).distinct()).scalars())
+    names = ("kind", "at", "call_id", "use_case")
+    reported = {tuple(row) for row in connection.execute(select(*(violations.c[name] for name in names)))}
+    found = []
+    for row in rows:
+        kind, at, call_id, use_case = (row.values[name] for name in names)
+        if use_case is not None and use_case != known.get(call_id, use_case):
+            found.append(Problem(row.number, f"the call {call_id} is of {known[call_id]}, not of {use_case}"))
+        elif use_case is not None and use_case not in use_cases:
+            found.append(Problem(row.number, f"there is no call of {use_case}; leave use_case empty if it is of none"))
+        if at is not None and at > now + CLOCK_SKEW_S:
+            found.append(Problem(row.number, "at is in the future"))
+        if (kind, at, call_id, use_case) in reported:
+            found.append(Problem(row.number, f"this {kind} was imported before"))
+    return found
+
+
 # --- writing --------------------------------------------------------------------------------
 
 _Values = Mapping[str, Any]
@@ -176,8 +228,9 @@ _Values = Mapping[str, Any]
 def _kept(row: FileRow, redacted: Callable[[str], str] | None) -> _Values:
     """Return the values of a row as they may be kept."""
     values = dict(row.values)
-    if values.get("explanation"):
-        values["explanation"] = None if redacted is None else redacted(values["explanation"])
+    for name in _TEXTS:
+        if values.get(name):
+            values[name] = None if redacted is None else redacted(values[name])
     for name in _LABELS:
         if redacted is not None and values.get(name):
             values[name] = redacted(values[name])[:MAX_LABEL]
@@ -205,8 +258,14 @@ def _write_reviews(connection: Connection, rows: Sequence[_Values]) -> None:
         connection.execute(insert(scores), values)
 
 
+def _write_violations(connection: Connection, rows: Sequence[_Values]) -> None:
+    if rows:
+        connection.execute(insert(violations), rows)
+
+
 _WRITERS: Final[Mapping[str, Callable[[Connection, Sequence[_Values]], None]]] = {
     "outcomes": _write_outcomes,
     "complaints": _write_complaints,
     "reviews": _write_reviews,
+    "violations": _write_violations,
 }

@@ -169,13 +169,13 @@ def each_call(connection: Connection, wanted: CallFilter, *, batch: int = BATCH)
         after = (rows[-1].started_at, rows[-1].call_id)
 
 
-def known_calls(connection: Connection, ids: Iterable[str]) -> set[str]:
-    """Return those of the ids that are calls."""
+def known_calls(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Return the use cases of those of the ids that are calls."""
     wanted = list(dict.fromkeys(ids))
-    known: set[str] = set()
+    known: dict[str, str] = {}
     for start in range(0, len(wanted), BATCH):
-        found = select(calls.c.call_id).where(calls.c.call_id.in_(wanted[start : start + BATCH]))
-        known.update(connection.execute(found).scalars())
+        found = select(calls.c.call_id, calls.c.use_case).where(calls.c.call_id.in_(wanted[start : start + BATCH]))
+        known.update((row.call_id, row.use_case) for row in connection.execute(found))
     return known
 
 

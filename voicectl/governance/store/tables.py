@@ -178,7 +178,7 @@ imports = Table(
     "imports",
     metadata,
     Column("import_id", _Id, primary_key=True, autoincrement=True),
-    Column("kind", String(16), nullable=False),  # outcomes, complaints or reviews
+    Column("kind", String(16), nullable=False),  # outcomes, complaints, reviews or violations
     Column("sha256", String(64), nullable=False, unique=True),
     Column("source", String(256), nullable=False),
     Column("num_rows", Integer, nullable=False),

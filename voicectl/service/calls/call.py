@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -308,7 +308,9 @@ class Call:
         if writer is None:
             return
         try:
-            writer.save(self._session.state(self.session_id, self.identity.owner, self._wall_clock()))
+            state = self._session.state(self.session_id, self.identity.owner, self._wall_clock())
+            purpose = self.identity.purpose
+            writer.save(state if purpose is None else replace(state, use_case=purpose.use_case))
         except Exception:  # the edge of the store: a call goes on without being kept
             log.exception("checkpoint_failed", session_id=self.session_id)
 

@@ -9,8 +9,8 @@ from voicectl.core.profile import Profile
 from voicectl.core.rollout import Rollout
 from voicectl.service.governing.alerts import AlertWatch, tell_alerts
 from voicectl.service.governing.demoting import evaluate_apart
-from voicectl.service.governing.rollout import LiveRollout, Unenforced, refuse_unlisted
-from voicectl.service.governing.traffic import Traffic, tell_traffic
+from voicectl.service.governing.rollout import LiveRollout, Unenforced, refuse_unlisted, tell_unenforced
+from voicectl.service.governing.traffic import Traffic, tell_traffic, tell_whether_enforced
 from voicectl.service.operations.metrics import Metrics
 
 
@@ -25,6 +25,7 @@ class Door:
 
     def open(self, metrics: Metrics, run: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         """Follow the files and the alerts by tasks that `run` starts, and let the metrics tell of it."""
+        tell_whether_enforced(metrics, is_on=self.live is not None)
         if self.live is None or self.traffic is None or self.alerts is None:
             return
         run(self.live.watch())
@@ -38,10 +39,15 @@ class Door:
             await self.alerts.settled()
 
 
-def door_of(profile: Profile, audit: AuditTrail | None) -> Door:
-    """Return the door of a profile. Raises PolicyInvalid, and ConfigError for a use case that is not listed."""
+def door_of(profile: Profile, audit: AuditTrail | None, *, private: bool = False) -> Door:
+    """Return the door of a profile; a `private` gateway, of one command, may be open to all without a word.
+
+    Raises PolicyInvalid, and ConfigError for a use case that is not listed.
+    """
     settings = profile.governance
     if not settings.enforce:
+        if not private:
+            tell_unenforced(audit)
         return Door(Unenforced())
     live = LiveRollout(profile.access.reload_s, audit=audit)
     refuse_unlisted(profile, live.enforcement)

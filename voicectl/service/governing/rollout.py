@@ -18,6 +18,9 @@ from voicectl.service.access.watch import FileWatch
 
 log = structlog.get_logger(__name__)
 
+EVERY: Final = "*"
+"""Stands for every use case where nothing is enforced."""
+
 
 class Unenforced:
     """A Rollout for golden calls beside the service and gateways of one command: they serve no traffic."""
@@ -25,6 +28,13 @@ class Unenforced:
     def admit(self, _use_case: str) -> Admitted | Refused:
         """Return that it may be taken, in the lowest tier."""
         return Admitted("low")
+
+
+def tell_unenforced(audit: AuditTrail | None) -> None:
+    """Tell the log and the audit log that a service gives traffic to every use case."""
+    log.warning("enforcement_off", setting="governance.enforce", open="every use case, in the lowest tier")
+    if audit is not None:
+        audit.note("enforcement_changed", {"open": [EVERY], "state_digest": RolloutState().digest, "enforced": False})
 
 
 class LiveRollout:

@@ -75,6 +75,15 @@ class Traffic:
             self._audit.note("traffic_refused", body)
 
 
+def tell_whether_enforced(metrics: Metrics, *, is_on: bool) -> None:
+    """Tell whether only use cases that the gate opened get traffic."""
+    metrics.watch_gauge(
+        "voicectl_enforcement_on",
+        "Whether only use cases that the gate opened get traffic; 0 is governance.enforce: false.",
+        lambda: is_on,
+    )
+
+
 def tell_traffic(metrics: Metrics, rollout: LiveRollout, traffic: Traffic) -> None:
     """Tell what is open, whether that is proven, and which calls were turned away."""
     metrics.watch_gauge(

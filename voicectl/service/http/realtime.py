@@ -33,7 +33,7 @@ from voicectl.service.access.control import AccessControl, Principal
 from voicectl.service.access.middleware import PRINCIPAL
 from voicectl.service.gateway import Gateway
 from voicectl.service.http.attributes import attributes_of
-from voicectl.service.http.problem import Problem, forbidden, not_found, problem_response, unavailable
+from voicectl.service.http.problem import Problem, forbidden, invalid, not_found, problem_response, unavailable
 from voicectl.service.http.seated_socket import SeatedSocket
 from voicectl.service.http.seats import POLICY_VIOLATION, TAKEN_OVER, Seat, SeatEnding, Seats
 from voicectl.service.http.use_case import PARAMETER as USE_CASE_PARAMETER
@@ -102,14 +102,15 @@ class RealtimeEndpoint:
         """Hold a place and a call for a client, as long as it is connected. Raises Problem."""
         principal: Principal = websocket.scope["state"][PRINCIPAL]
         attributes = attributes_of(websocket.query_params.multi_items())
-        use_case = use_case_of(websocket.query_params.get(USE_CASE_PARAMETER), self._default_use_case)
+        named = use_case_of(websocket.query_params.get(USE_CASE_PARAMETER))
         wanted = websocket.query_params.get(SESSION_PARAMETER)
         if not (self._gateway.ready() if wanted is None else self._gateway.resuming()):
             raise unavailable("the engine is not ready: see /readyz", RETRY_S)
-        purpose = self._purpose(use_case)
-        seat = await self._seat(wanted, principal.owner)
+        seat = await self._seat(wanted, principal.owner, named)
         try:
             state = None if wanted is None else await self._saved(seat)
+            purpose = self._purpose(self._use_case(named, state))
+            seat.use_case = purpose.use_case
             with self._control.session_of(principal):
                 try:
                     await self._admission.admit(seat.session_id)
@@ -122,8 +123,11 @@ class RealtimeEndpoint:
         finally:
             self.seats.leave(seat)
 
-    async def _seat(self, wanted: str | None, owner: str | None) -> Seat:
-        """Return a seat for a new session, or for an earlier one that no other connection holds any more."""
+    async def _seat(self, wanted: str | None, owner: str | None, named: str | None) -> Seat:
+        """Return a seat for a new session, or for an earlier one that no other connection holds any more.
+
+        Raises Problem, before anything becomes of the other connection.
+        """
         if wanted is None:
             return self.seats.take(f"sess_{uuid4().hex[:24]}", owner)
         if not _SESSION_ID.fullmatch(wanted):
@@ -131,6 +135,8 @@ class RealtimeEndpoint:
         while (held := self.seats.holder(wanted)) is not None:
             if held.owner != owner:
                 raise _unknown_session(wanted)
+            if held.use_case is not None:
+                self._purpose(_same_use_case(named, held.use_case, wanted))
             # The client lost its connection before we noticed: the old one must not answer for it any longer.
             log.info("session_taken_over", session_id=wanted)
             held.end(SeatEnding(TAKEN_OVER, "the session goes on over another connection"))
@@ -146,6 +152,12 @@ class RealtimeEndpoint:
         if state is None:
             raise _unknown_session(seat.session_id)
         return state
+
+    def _use_case(self, named: str | None, state: ConversationState | None) -> str:
+        """Return the use case of a call: that of its session, whatever its client says later. Raises Problem."""
+        if state is None:
+            return named or self._default_use_case
+        return _same_use_case(named, state.use_case or self._default_use_case, state.session_id)
 
     def _purpose(self, use_case: str) -> Purpose:
         """Return what a call is for. Raises Problem for a use case that may not be served."""
@@ -196,6 +208,19 @@ class RealtimeEndpoint:
                 await socket.dismiss(self._hangup_s)
                 ending = Ending(opened.seat.ending.code, opened.seat.ending.reason)
             log.info("session_closed", code=ending.code, reason=ending.reason)
+
+
+def _same_use_case(named: str | None, kept: str, session_id: str) -> str:
+    """Return the use case of an earlier session. Raises Problem when the client names another one."""
+    if named is not None and named != kept:
+        # Or a call of a use case that was demoted would come back under the name of another one.
+        raise invalid(
+            "session_use_case_differs",
+            f"the session {session_id} is of another use case than {named}: go on without naming one, "
+            "or open a new session",
+            param=USE_CASE_PARAMETER,
+        )
+    return kept
 
 
 def _unknown_session(session_id: str) -> Problem:

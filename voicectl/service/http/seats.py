@@ -23,13 +23,17 @@ class SeatEnding:
 
 @dataclass(slots=True)
 class Seat:
-    """One session while it is connected. `at` is when, on the loop's clock, what `ending` says happens."""
+    """One session while it is connected. `at` is when, on the loop's clock, what `ending` says happens.
+
+    `use_case` is None until it is known.
+    """
 
     session_id: str
     owner: str | None
     at: float
     ending: SeatEnding
     expires_at: float
+    use_case: str | None = None
     left: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: asyncio.Timeout | None = None
 

@@ -10,11 +10,9 @@ PARAMETER: Final = "use_case"
 _PATTERN: Final = re.compile(USE_CASE_PATTERN)
 
 
-def use_case_of(named: str | None, default: str) -> str:
-    """Return the use case that was named, or the default. Raises Problem for what cannot be one."""
-    if named is None:
-        return default
-    if not _PATTERN.fullmatch(named):
+def use_case_of(named: str | None) -> str | None:
+    """Return the use case that was named, if one was. Raises Problem for what cannot be one."""
+    if named is not None and not _PATTERN.fullmatch(named):
         raise invalid(
             "invalid_value",
             "a use case begins with a small letter and has up to 64 small letters, digits, '_', '.' or '-', "

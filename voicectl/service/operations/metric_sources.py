@@ -112,7 +112,9 @@ def tell_traces(metrics: Metrics, counts: Callable[[], TraceCounts]) -> None:
 
 def tell_audit(metrics: Metrics, health: Callable[[], TrailHealth]) -> None:
     """Tell how well the audit log is written."""
-    metrics.watch_gauge("voicectl_audit_ok", "Whether the last entry was written.", lambda: not health().last_error)
+    metrics.watch_gauge(
+        "voicectl_audit_ok", "Whether the audit log is written and signed.", lambda: not health().last_error
+    )
     metrics.watch_gauge("voicectl_audit_waiting", "Entries that wait to be written.", lambda: health().num_waiting)
     metrics.watch_gauge(
         "voicectl_audit_failed_at_seconds", "When an entry was last refused or lost.", lambda: health().failed_at

@@ -101,6 +101,22 @@ def test_nothing_is_appended_to_a_log_whose_end_was_changed(audit: AuditLog) -> 
     assert error.value.exit_code == 25
 
 
+def test_who_wrote_to_a_log_notices_that_it_was_cut_or_removed_until_another_one_is_begun(audit: AuditLog) -> None:
+    path = segments(audit.folder)[-1]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    if not path.stat().st_size:
+        path.unlink()
+    with pytest.raises(AuditChainBroken, match="and entry 5 was written"):
+        audit.append("redaction_applied", BODY)
+    for left in segments(audit.folder):
+        left.unlink()
+    with pytest.raises(AuditChainBroken, match="is gone"):
+        audit.append("redaction_applied", BODY)
+    AuditLog(audit.folder).begin("a test")
+    assert audit.append("redaction_applied", BODY).sequence == 1
+    assert verify(audit.folder).intact
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [

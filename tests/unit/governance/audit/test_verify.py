@@ -124,3 +124,12 @@ def test_entries_behind_the_checkpoint_are_checked_link_by_link(audit: AuditLog,
     found = verify(audit.folder, checkpoint)
     assert (found.intact, found.num_entries, found.proven) == (True, 7, 5)
     assert [entry.kind for entry in entries(audit.folder)][-1] == "tier_changed"
+
+
+def test_entries_that_are_older_than_one_before_are_counted_and_break_nothing(tmp_path: Path) -> None:
+    times = iter([1000.0, 1000.0, 980.0, 2000.0, 1500.0, 1990.0])
+    log = AuditLog(tmp_path, now=lambda: next(times))
+    for _ in range(5):
+        log.append("redaction_applied", {"call_id": "a", "counts": {}})
+    found = verify(tmp_path)
+    assert (found.intact, found.newest_at, found.num_backward) == (True, 2000.0, 1)

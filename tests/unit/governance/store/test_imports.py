@@ -14,7 +14,7 @@ from voicectl.governance.store.imports import ImportRefused, import_file
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.rows import call_of
 from voicectl.governance.store.store import Store
-from voicectl.governance.store.tables import complaints, imports, scores
+from voicectl.governance.store.tables import complaints, imports, scores, violations
 
 
 @pytest.fixture
@@ -155,3 +155,63 @@ def test_files_that_are_none_are_refused(store: Store, tmp_path: Path, name: str
         import_file(store, "outcomes", path, now=1.0)
     with pytest.raises(ConfigError, match="No such file"):
         import_file(store, "outcomes", tmp_path / "none.csv", now=1.0)
+
+
+VIOLATIONS = "kind,at,call_id,use_case,detail\n"
+REPORTED_AT = 1_788_000_000.0
+
+
+def reported(store: Store, text: str, name: str = "file.csv") -> Any:
+    path = Path(store.place).parent / name
+    path.write_text(VIOLATIONS + text)
+    return import_file(store, "violations", path, now=REPORTED_AT, redacted=lambda words: words.replace("4111", "*"))
+
+
+def test_violations_are_of_their_call_of_a_use_case_or_of_all(store: Store) -> None:
+    rows = "pan_in_log,1788000000,sess_1,,saw 4111\nmissing_baa,1787000000,,order_status,\naudit_break,1786000000,,,\n"
+    imported = reported(store, rows)
+    with store.read() as connection:
+        found = [tuple(row)[1:] for row in connection.execute(select(violations))]
+    assert found == [
+        ("sess_1", "order_status", "pan_in_log", REPORTED_AT, "saw *"),
+        (None, "order_status", "missing_baa", 1_787_000_000.0, None),
+        (None, None, "audit_break", 1_786_000_000.0, None),
+    ]
+    assert [one["kind"] for one in imported.violations] == ["pan_in_log", "missing_baa", "audit_break"]
+    again = reported(store, rows, "again.csv")
+    assert (again.already, again.violations) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("rows", "row", "problem"),
+    [
+        ("gossip,1788000000,,,\n", 2, "is none of dnc_dial"),
+        ("dnc_dial,,,,\n", 2, "at is missing"),
+        ("dnc_dial,1788000000,sess_9,,\n", 2, "there is no call sess_9"),
+        ("dnc_dial,1788000000,sess_1,faq,\n", 2, "the call sess_1 is of order_status, not of faq"),
+        ("dnc_dial,1788000000,,order_statsu,\n", 2, "there is no call of order_statsu"),
+        ("dnc_dial,1788003600,sess_1,,\n", 2, "at is in the future"),
+        ("dnc_dial,1788000000,sess_1,,\ndnc_dial,1788000000,sess_1,order_status,\n", 3, "as in row 2"),
+        ("audit_break,1788000000,,,a\naudit_break,1788000000,,,b\n", 3, "as in row 2"),
+    ],
+)
+def test_violations_that_cannot_be_meant_are_refused(store: Store, rows: str, row: int, problem: str) -> None:
+    with pytest.raises(ImportRefused) as refusal:
+        reported(store, rows)
+    assert [(one.row, problem in one.what) for one in refusal.value.problems] == [(row, True)]
+    with store.read() as connection:
+        assert connection.execute(select(violations)).all() == []
+
+
+def test_a_violation_that_was_imported_with_another_file_is_a_duplicate(store: Store) -> None:
+    reported(store, "dnc_dial,1787000000,sess_1,,\n")
+    with pytest.raises(ImportRefused, match="row 3: this dnc_dial was imported before"):
+        reported(store, "dnc_dial,1787000001,sess_1,,\ndnc_dial,1787000000,sess_1,order_status,told again\n", "b.csv")
+
+
+def test_outcomes_say_whether_keys_were_muted_and_agreements_are_complete(store: Store) -> None:
+    taken(store, "outcomes", "call_id,dtmf_paused,baa_complete\nsess_1,true,false\n")
+    with store.read() as connection:
+        call = call_of(connection, "sess_1")
+    assert call is not None
+    assert (call.dtmf_paused, call.baa_complete) == (True, False)
