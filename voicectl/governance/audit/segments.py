@@ -69,7 +69,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
         if os.geteuid() == 0:
             owner = folder.parent.stat()
-            os.chown(folder, owner.st_uid, owner.st_gid)
+            os.chown(folder, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def leave_to_owner(fd: int, folder: Path) -> None:

@@ -39,6 +39,13 @@ def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> 
     assert {"audit.lock", "audit-000001.jsonl", "checkpoint.json", "audit.key", "audit.pub"} == owners.keys()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to somebody else")
+def test_a_folder_that_root_makes_belongs_to_the_owner_of_the_one_around_it(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12_345, 12_345)
+    AuditLog(tmp_path / "audit").begin("a test")
+    assert {path.stat().st_uid for path in (tmp_path / "audit", *(tmp_path / "audit").iterdir())} == {12_345}
+
+
 def test_the_chain_goes_on_across_files(audit: AuditLog) -> None:
     assert len(segments(audit.folder)) == 3
     assert [entry.sequence for entry in entries(audit.folder)] == list(range(6))
