@@ -235,7 +235,7 @@ class Desk:
 
     def _audited(self, tier: Tier) -> Audited:
         """Return what the audit log tells; it must tell from the first change of the rollout state or call on."""
-        times = [change.at for change in self.state().changes[:1]]
+        times = [change.at for change in self.state().known_changes[:1]]
         if self.policy.policy.below(tier) is not None:
             with self.open_store() as store:
                 first_call_at = told_from(store)
