@@ -17,6 +17,7 @@ from voicectl.governance.gate.facts import (
     Newest,
     contained,
     facts_of,
+    rests_on_judge,
 )
 from voicectl.governance.policy.schema import Metric
 
@@ -168,7 +169,7 @@ def _tallies(kinds: Sequence[_Kind], matured: Sequence[_Kind]) -> dict[Metric, T
 
 
 def _containment(kinds: "Sequence[_Kind] | Iterator[_Kind]") -> Tally:
-    return added(_one(kind, contained(kind.facts), judged=bool(kind.facts["resolved_by_judge"])) for kind in kinds)
+    return added(_one(kind, contained(kind.facts), judged=rests_on_judge(kind.facts)) for kind in kinds)
 
 
 def _flags(kinds: "Sequence[_Kind] | Iterator[_Kind]") -> Tally:
@@ -181,7 +182,9 @@ def _one(kind: _Kind, good: int, *, judged: bool) -> Tally:
     if good == UNKNOWN or (good and kind.facts["incomplete"]):
         return Tally(unknown=kind.number)
     by_judge = kind.number if judged else 0
-    return Tally(good=kind.number, judged=by_judge) if good else Tally(bad=kind.number, judged=by_judge)
+    if good:
+        return Tally(good=kind.number, judged=by_judge, judged_good=by_judge)
+    return Tally(bad=kind.number, judged=by_judge)
 
 
 def _structure(kinds: Sequence[_Kind]) -> dict[str, int]:

@@ -19,23 +19,19 @@ from voicectl.governance.policy.schema import Metric
 class Tally:
     """Events of one proportion. Unknown ones are not excluded: they count as bad in every decision.
 
-    `judged` of the known ones rest on the judge's word.
+    `judged` of the known ones rest on the judge's word, and `judged_good` of these are good by it.
     """
 
     good: int = 0
     bad: int = 0
     unknown: int = 0
     judged: int = 0
+    judged_good: int = 0
 
     @property
     def total(self) -> int:
         """All events."""
         return self.good + self.bad + self.unknown
-
-    @property
-    def known(self) -> int:
-        """Events that are known to be good or bad."""
-        return self.good + self.bad
 
     @property
     def worst(self) -> float | None:
@@ -44,7 +40,11 @@ class Tally:
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
-            self.good + other.good, self.bad + other.bad, self.unknown + other.unknown, self.judged + other.judged
+            self.good + other.good,
+            self.bad + other.bad,
+            self.unknown + other.unknown,
+            self.judged + other.judged,
+            self.judged_good + other.judged_good,
         )
 
 

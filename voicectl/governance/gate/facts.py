@@ -94,6 +94,12 @@ def contained(facts: Mapping[str, int]) -> int:
     return UNKNOWN if UNKNOWN in (facts["resolved"], facts["attempted"], facts["abandoned"]) else 1
 
 
+def rests_on_judge(facts: Mapping[str, int]) -> bool:
+    """Return whether the judge's word decided if a call was contained: a transfer proves by itself that it was not."""
+    open_to_it = facts["answered"] and facts["attempted"] != 1 and facts["abandoned"] != 1
+    return bool(facts["resolved_by_judge"] and open_to_it)
+
+
 def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float) -> dict[str, Column]:
     call = calls.c
     complained = exists(
