@@ -195,7 +195,7 @@ def speed(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         for _ in range(3):
             with open_store(place, create=False) as store, store.read() as connection:
                 wall, cpu = time.perf_counter(), time.process_time()
-                evidence = collect(connection, policy, "low", as_of=NOW, now=NOW, entered_at=0.0)
+                evidence = collect(connection, policy, "low", as_of=NOW, now=NOW, entered={})
                 runs.append({"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu})
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found = {

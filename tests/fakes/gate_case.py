@@ -1,7 +1,7 @@
 """A tier with calls that deserve a promotion, as rows of a database in memory; and ways to spoil it."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +12,7 @@ from sqlalchemy.pool import StaticPool
 
 from voicectl.governance.gate.attestations import Requirement
 from voicectl.governance.gate.collect import collect
+from voicectl.governance.gate.entries import Entry
 from voicectl.governance.gate.evidence import Evidence
 from voicectl.governance.gate.verdict import SignOffState, Verdict, decide
 from voicectl.governance.policy.load import load_policy
@@ -135,11 +136,14 @@ class GateCase:
             yield connection
             connection.rollback()
 
-    def evidence(self, *, policy: Policy | None = None, now: float = NOW, as_of: float | None = None) -> Evidence:
+    def evidence(
+        self, *, policy: Policy | None = None, now: float = NOW, as_of: float | None = None,
+        entered: Mapping[str, Entry] | None = None,
+    ) -> Evidence:  # fmt: skip
         with self.connection() as connection:
             return collect(
                 connection, policy or quiet_policy(), "low" if self.tier == "low" else "medium",
-                as_of=now if as_of is None else as_of, now=now, entered_at=0.0,
+                as_of=now if as_of is None else as_of, now=now, entered=entered or {},
             )  # fmt: skip
 
     def verdict(self, **changes: Any) -> Verdict:

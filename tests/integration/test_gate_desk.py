@@ -18,7 +18,7 @@ from voicectl.governance.gate.ledger import Ledger
 from voicectl.governance.policy.load import PACKAGED, load_policy
 from voicectl.governance.store.location import PostgresServer, SqliteFile
 from voicectl.governance.store.store import open_store
-from voicectl.governance.store.tables import calls
+from voicectl.governance.store.tables import calls, violations
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +79,20 @@ def test_two_sign_the_tier_opens_and_a_demotion_closes_it(case: Case) -> None:
     case.desk.demote(["account_changes"], by="operator", reason="a test")
     assert not case.desk.enforcement().is_open("account_changes")
     assert case.desk.enforcement().is_open("appointment_scheduling")
+
+
+def test_demoting_one_use_case_forgives_no_other_and_keeps_its_evidence(case: Case) -> None:
+    with open_store(case.place) as store, store.write() as connection:
+        row = {"kind": "missing_consent", "use_case": "faq", "at": NOW - 86_400}
+        connection.execute(violations.insert(), [row])
+    assert exit_code(case) == 26
+    before = case.desk.check("medium").evidence
+    case.desk.demote(["business_hours"], by="operator", reason="a test")
+    verdict = case.desk.check("medium")
+    assert verdict.exit_code == 26
+    assert before is not None and verdict.evidence is not None
+    kept = [found.use_cases[:-1] for found in (before, verdict.evidence)]
+    assert kept[0] == kept[1]
 
 
 def test_a_sign_off_is_used_once(case: Case) -> None:
@@ -175,6 +189,6 @@ def test_postgresql_gives_the_same_evidence() -> None:
             with store.write() as connection:
                 write_rows(connection, GateCase(days=3))
             with store.read() as connection:
-                there = collect(connection, quiet_policy(), "low", as_of=NOW, now=NOW, entered_at=0.0)
+                there = collect(connection, quiet_policy(), "low", as_of=NOW, now=NOW, entered={})
     found = here.evidence()
     assert replace(there, rows_digest="") == replace(found, rows_digest="")

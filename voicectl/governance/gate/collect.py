@@ -16,6 +16,7 @@ from sqlalchemy.sql import operators
 
 from voicectl.core.records import Tier
 from voicectl.governance.gate.counting import MICRO, Ints, Spans, counted
+from voicectl.governance.gate.entries import ALWAYS, Entry
 from voicectl.governance.gate.evidence import Evidence, Structure
 from voicectl.governance.gate.facts import Newest, code_column
 from voicectl.governance.gate.measures import judge_errors, quality, reported_violations
@@ -44,30 +45,32 @@ class Rows:
 
 
 def collect(
-    connection: Connection, policy: Policy, tier: Tier, *, as_of: float, now: float, entered_at: float
+    connection: Connection, policy: Policy, tier: Tier, *, as_of: float, now: float, entered: Mapping[str, Entry]
 ) -> Evidence:
-    """Return the evidence of a tier's use cases as of an instant, from the entry into the tier on."""
+    """Return the evidence of a tier's use cases as of an instant, from the entry of each into the tier on."""
     use_cases = policy.tiers[tier].use_cases
+    entry = {name: entered.get(name, ALWAYS) for name in use_cases}
+    since = {name: one.since for name, one in entry.items()}
+    forgiven_at = {name: one.forgiven_at for name, one in entry.items()}
     settled = as_of - policy.defaults.max_staleness
-    newest = {name: found for name in use_cases if (found := _newest(connection, name, settled, entered_at))}
-    rows = _rows(connection, code_column(tier, use_cases, newest, as_of), use_cases, entered_at, settled)
+    newest = {name: found for name in use_cases if (found := _newest(connection, name, settled, since[name]))}
+    rows = _rows(connection, code_column(tier, use_cases, newest, as_of), forgiven_at, settled)
     imported_at = _complaints_imported_at(connection, as_of)
     spans = Spans(
         as_of=as_of,
         settled=settled,
         window_s=policy.defaults.window,
-        entered_at=entered_at,
+        entered_at=tuple(since.values()),
         longest_call_s=LONGEST_CALL_S,
         matured=None if imported_at is None else min(settled, imported_at) - _maturity(policy, tier),
     )
     counts = counted(rows.started, rows.ended, rows.code, rows.trace, use_cases=use_cases, newest=newest, spans=spans)
     judges = {setup.judge for setup in newest.values() if setup.judge is not None}
-    violations = reported_violations(connection, use_cases, entered_at, as_of)
+    violations = reported_violations(connection, forgiven_at, as_of)
     return Evidence(
         tier=tier,
         as_of=as_of,
         window_s=policy.defaults.window,
-        entered_at=entered_at,
         use_cases=counts.use_cases,
         structure=_structure(
             connection,
@@ -76,7 +79,7 @@ def collect(
             counts.structure,
             as_of=as_of,
             now=now,
-            entered_at=entered_at,
+            since=min(since.values()),
             imported_at=imported_at,
         ),
         judge=judge_errors(connection, judges.pop(), as_of) if len(judges) == 1 else {},
@@ -94,13 +97,13 @@ def _maturity(policy: Policy, tier: Tier) -> float:
     return policy.defaults.window if criterion is None or criterion.maturity is None else criterion.maturity
 
 
-def _newest(connection: Connection, use_case: str, settled: float, entered_at: float) -> Newest | None:
+def _newest(connection: Connection, use_case: str, settled: float, since: float) -> Newest | None:
     call = calls.c
     query = (
         select(call.model_digest, call.prompt_digest, call.config_digest, call.judge_digest)
         .where(
             call.use_case == use_case,
-            call.started_at >= entered_at,
+            call.started_at >= since,
             call.started_at <= settled,
             call.ended_at <= settled,
             call.probe == false(),
@@ -112,19 +115,21 @@ def _newest(connection: Connection, use_case: str, settled: float, entered_at: f
     return None if row is None else Newest(row[0], row[1], row[2], row[3])
 
 
-def _rows(connection: Connection, code: Any, use_cases: Sequence[str], since: float, until: float) -> Rows:
+def _rows(connection: Connection, code: Any, since: Mapping[str, float], until: float) -> Rows:
     call = calls.c
     micro = [func.coalesce(cast(column * MICRO, BigInteger), -1) for column in (call.started_at, call.ended_at)]
     # SQLite streams by itself, and its own rows will do: wrapping a million of them takes as long as reading them.
     direct = connection.dialect.name == "sqlite"
     use_case: ColumnElement[Any] = call.use_case
     started_at: ColumnElement[Any] = call.started_at
-    if direct and _is_most(connection, use_cases):
+    if direct and _is_most(connection, tuple(since)):
         # By an index every page would be read once for each use case.
         use_case, started_at = _unindexed(use_case), _unindexed(started_at)
-    query = select(call.call_id, call.trace_id, *micro, code).where(
-        use_case.in_(use_cases), started_at >= since, started_at <= until, call.probe == false()
-    )
+    alike: dict[float, list[str]] = {}
+    for name, instant in since.items():
+        alike.setdefault(instant, []).append(name)
+    ours = or_(*(and_(use_case.in_(names), started_at >= instant) for instant, names in alike.items()))
+    query = select(call.call_id, call.trace_id, *micro, code).where(ours, started_at <= until, call.probe == false())
     parts: list[tuple[Any, ...]] = []
     found = connection.execute(query, execution_options={"stream_results": not direct, "max_row_buffer": _ROWS})
     fetch = found.cursor.fetchmany if direct and found.cursor is not None else found.fetchmany
@@ -176,7 +181,7 @@ def _structure(
     *,
     as_of: float,
     now: float,
-    entered_at: float,
+    since: float,
     imported_at: float | None,
 ) -> Structure:
     """Return what must not be there: what the rows told (`found`), and what only the tables around them tell."""
@@ -195,8 +200,8 @@ def _structure(
         newest_ended_at=connection.execute(lately).scalar(),
         in_the_future=count(ours, future),
         before_time=count(ours, call.started_at < OLDEST_AT),
-        unlisted=_unlisted(connection, policy, tier, entered_at, as_of),
-        without_row=_without_row(connection, entered_at, as_of - LONGEST_CALL_S),
+        unlisted=_unlisted(connection, policy, tier, since, as_of),
+        without_row=_without_row(connection, since, as_of - LONGEST_CALL_S),
         complaints_imported_at=imported_at,
         forbidden_scope=found["dtmf"] if "pci" in policy.tiers[tier].forbid_scopes else 0,
         **{name: number for name, number in found.items() if name != "dtmf"},

@@ -17,6 +17,7 @@ from voicectl.governance.gate import dossier as files
 from voicectl.governance.gate.attestations import read_attestations, requirements
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.dossier import Dossier, Proposal, read_dossier
+from voicectl.governance.gate.entries import entries
 from voicectl.governance.gate.evidence import Evidence
 from voicectl.governance.gate.ledger import NOTHING, Ledger
 from voicectl.governance.gate.refusal import refused
@@ -30,8 +31,6 @@ from voicectl.governance.signoff.envelope import SignOff, open_sealed, seal
 from voicectl.governance.signoff.reviewers import Reviewers, read_reviewers
 from voicectl.governance.signoff.statement import Bindings, Signed
 from voicectl.governance.store.store import Store
-
-BEGINNING = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,16 +206,11 @@ class Desk:
         decision: Decision = "unsigned" if signoff.missing or not signoff.signed else "promote"
         return replace(verdict, signoff=signoff, decision=decision)
 
-    def _evidence(self, tier: Tier, as_of: float, entered_at: float | None = None) -> Evidence:
-        entered = self._entered_at(tier) if entered_at is None else entered_at
+    def _evidence(self, tier: Tier, as_of: float) -> Evidence:
+        # Entries follow from the rollout state, which is part of what is signed.
+        policy, entered = self.policy.policy, entries(self.policy.policy, tier, self.state())
         with self.open_store() as store, store.read() as connection:
-            return collect(connection, self.policy.policy, tier, as_of=as_of, now=self.now(), entered_at=entered)
-
-    def _entered_at(self, tier: Tier) -> float:
-        """Return when the tier was last entered: evidence from before a demotion does not count."""
-        state = self.state()
-        times = [change.at for name in self.policy.policy.tiers[tier].use_cases if (change := state.last_change(name))]
-        return max(times, default=BEGINNING)
+            return collect(connection, policy, tier, as_of=as_of, now=self.now(), entered=entered)
 
     def _signoffs(self, tier: Tier, use_cases: tuple[str, ...]) -> SignOffState:
         try:
@@ -246,7 +240,7 @@ class Desk:
         """Return what everything is now that was, or is to be, signed; evidence is counted anew as of then."""
         policy = self.policy.policy
         below = policy.below(proposal.tier)
-        evidence = None if below is None else self._evidence(below, proposal.as_of, proposal.entered_at)
+        evidence = None if below is None else self._evidence(below, proposal.as_of)
         return Bindings(
             policy=self.policy.sha256,
             evidence=NOTHING if evidence is None else evidence.digest,
@@ -263,7 +257,6 @@ class Desk:
             tier=tier,
             use_cases=use_cases,
             as_of=self.now() if evidence is None else evidence.as_of,
-            entered_at=BEGINNING if evidence is None else evidence.entered_at,
             audit_checkpoint=self.ledger.new_checkpoint(),
         )
 

@@ -66,11 +66,12 @@ class Setup:
 class UseCaseEvidence:
     """The calls of one use case in the window and since `since`, probes aside.
 
-    `since` is the entry into the tier or the last change of the setup, whichever is later.
+    `since` is its entry into the tier, `entered_at`, or the last change of the setup, whichever is later.
     """
 
     use_case: str
     since: float
+    entered_at: float = 0.0
     setup: Setup | None = None
     was_changed: bool = False
     num_calls: int = 0
@@ -121,7 +122,6 @@ class Evidence:
     tier: str | None
     as_of: float
     window_s: float
-    entered_at: float
     use_cases: tuple[UseCaseEvidence, ...] = ()
     structure: Structure = Structure()
     judge: Mapping[str, JudgeError] = field(default_factory=dict)

@@ -185,7 +185,7 @@ def _criteria(policy: Policy, tier: Tier, evidence: Evidence) -> tuple[Criterion
 def _early_until(policy: Policy, metric: str, evidence: Evidence) -> float | None:
     """Return until when falling short is normal: the policy gives some metrics time before it calls them a failure."""
     times = [alert.after for alert in policy.alerts if alert.metric == metric and alert.after is not None]
-    began = min((one.since for one in evidence.use_cases if one.num_calls), default=evidence.entered_at)
+    began = min((one.since for one in evidence.use_cases if one.num_calls), default=evidence.as_of)
     return began + max(times) if times else None
 
 
@@ -194,9 +194,7 @@ def _vetoes(policy: Policy, tier: Tier, evidence: Evidence) -> tuple[UseCaseVeto
     found = []
     for metric, criterion in policy.tiers[tier].criteria.items():
         for one in evidence.use_cases:
-            alone = Evidence(
-                evidence.tier, evidence.as_of, evidence.window_s, evidence.entered_at, (one,), judge=evidence.judge
-            )
+            alone = Evidence(evidence.tier, evidence.as_of, evidence.window_s, (one,), judge=evidence.judge)
             tally = alone.window_of(metric)
             result = judge_criterion(metric, criterion, alone, policy.defaults.alpha, early_until=None)
             if tally.total < criterion.min_n or result.estimate is None:

@@ -20,7 +20,7 @@ def result_of(window: Tally, errors: JudgeError = ERRS, total: Tally | None = No
     one = UseCaseEvidence(
         "faq", 0.0, num_calls=1, window={"containment_rate": window}, total={"containment_rate": total or window}
     )
-    evidence = Evidence("low", 0.0, 0.0, 0.0, (one,), judge={"resolved": errors})
+    evidence = Evidence("low", 0.0, 0.0, (one,), judge={"resolved": errors})
     return judge_criterion("containment_rate", CRITERION, evidence, 0.05, early_until=None)
 
 
