@@ -131,8 +131,13 @@ class Evidence:
 
     @property
     def digest(self) -> str:
-        """The sha256 of the canonical form of all of it."""
-        return hashlib.sha256(rfc8785.dumps(self.document())).hexdigest()
+        """The sha256 of the canonical form of all that does not change when a late call is written.
+
+        How fresh it is says what was known when it was read: a call that had ended may be committed after that.
+        """
+        document = self.document()
+        del document["structure"]["newest_ended_at"]
+        return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
 
     @property
     def configuration_digest(self) -> str:
