@@ -1,7 +1,9 @@
 """Read a tier's evidence from the database in one pass over its calls. Decides nothing.
 
 Only calls that ended `max_staleness` before the instant of the check count: until then they may still be written
-and scored. So the same instant gives the same evidence later, unless somebody changed it.
+and scored. What answers now is read from calls that have only begun, so that a change begins evidence anew at once.
+So the same instant gives the same evidence later, unless somebody changed it, or a call is written later that was
+answered by something else.
 """
 
 import hashlib
@@ -53,7 +55,7 @@ def collect(
     since = {name: one.since for name, one in entry.items()}
     forgiven_at = {name: one.forgiven_at for name, one in entry.items()}
     settled = as_of - policy.defaults.max_staleness
-    newest = {name: found for name in use_cases if (found := _newest(connection, name, settled, since[name]))}
+    newest = {name: found for name in use_cases if (found := _newest(connection, name, as_of, settled, since[name]))}
     rows = _rows(connection, code_column(tier, use_cases, newest, as_of), forgiven_at, settled)
     imported_at = _complaints_imported_at(connection, as_of)
     spans = Spans(
@@ -97,22 +99,32 @@ def _maturity(policy: Policy, tier: Tier) -> float:
     return policy.defaults.window if criterion is None or criterion.maturity is None else criterion.maturity
 
 
-def _newest(connection: Connection, use_case: str, settled: float, since: float) -> Newest | None:
+def _newest(connection: Connection, use_case: str, as_of: float, settled: float, since: float) -> Newest | None:
+    """Return what answers a use case now, None if it had no call. A judge comes later, so that settled calls tell it.
+
+    A call that has just begun does not know all digests yet: each is that of the newest call that can tell it.
+    """
     call = calls.c
-    query = (
-        select(call.model_digest, call.prompt_digest, call.config_digest, call.judge_digest)
-        .where(
-            call.use_case == use_case,
-            call.started_at >= since,
-            call.started_at <= settled,
-            call.ended_at <= settled,
-            call.probe == false(),
+
+    def last(digest: ColumnElement[Any], *tells: Any) -> Sequence[Any] | None:
+        query = (
+            select(digest)
+            .where(
+                call.use_case == use_case,
+                call.started_at >= since,
+                call.started_at <= as_of,
+                call.probe == false(),
+                or_(call.ended_at <= settled, *tells),
+            )
+            .order_by(call.started_at.desc(), call.call_id.desc())
+            .limit(1)
         )
-        .order_by(call.started_at.desc(), call.call_id.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).first()
-    return None if row is None else Newest(row[0], row[1], row[2], row[3])
+        return connection.execute(query).first()
+
+    digests = (call.model_digest, call.prompt_digest, call.config_digest)
+    found = [*(last(digest, digest.is_not(None)) for digest in digests), last(call.judge_digest)]
+    model, prompt, config, judge = (None if row is None else row[0] for row in found)
+    return Newest(model, prompt, config, judge) if any(found) else None
 
 
 def _rows(connection: Connection, code: Any, since: Mapping[str, float], until: float) -> Rows:

@@ -69,6 +69,35 @@ def test_the_same_instant_gives_the_same_evidence_later() -> None:
     assert late.evidence(now=NOW + 3600, as_of=NOW).digest == early.evidence().digest
 
 
+def test_a_call_that_had_ended_and_is_written_late_changes_no_digest() -> None:
+    early, late = GateCase(), GateCase()
+    late.rows.append({**late.rows[-1], "call_id": "late", "trace_id": "1" * 32, "ended_at": NOW - 0.2,
+                      "prompt_digest": None, "judge_digest": None, "score_state": "pending"})  # fmt: skip
+    assert late.evidence().digest == early.evidence().digest
+
+
+@pytest.mark.parametrize("name", ["model_digest", "prompt_digest", "config_digest"])
+@pytest.mark.parametrize("ended_at", [NOW - 10.0, None])
+def test_a_call_by_something_else_begins_evidence_anew_at_once(name: str, ended_at: float | None) -> None:
+    case = GateCase()
+    whole = case.evidence()
+    fresh = {"started_at": NOW - 60, "ended_at": ended_at, "score_state": "pending", "judge_digest": None}
+    case.rows.append({**case.rows[-1], **fresh, "call_id": "fresh", "trace_id": "1" * 32, name: digest("7")})
+    evidence = case.evidence()
+    begun = next(one for one in evidence.use_cases if one.use_case == case.rows[-1]["use_case"])
+    assert (begun.num_calls, begun.was_changed) == (0, True)
+    assert begun.judges == (digest("f"),)
+    assert evidence.configuration_digest != whole.configuration_digest
+
+
+def test_calls_without_digests_are_told_although_nothing_is_known_of_what_answers() -> None:
+    case = GateCase()
+    for row in case.rows:
+        if row["use_case"] == "faq":
+            row |= dict.fromkeys(("model_digest", "prompt_digest", "config_digest"))
+    assert case.evidence().structure.without_setup > 100
+
+
 def test_evidence_begins_anew_with_the_last_change_of_what_answers() -> None:
     case = GateCase()
     for row in case.rows[: len(case.rows) // 2]:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.fakes.gate_case import DAY, HELD, NOW, SIGNED, SPOILERS, GateCase, Spoiler, quiet_policy
+from tests.fakes.gate_case import DAY, HELD, NOW, SIGNED, SPOILERS, USE_CASES, GateCase, Spoiler, digest, quiet_policy
 from voicectl.governance.gate.attestations import Requirement
 from voicectl.governance.gate.verdict import SignOffState, decide
 
@@ -75,6 +75,16 @@ def test_evidence_of_another_tier_is_none() -> None:
         audit_problem=None, tier_below_open=True,
     )  # fmt: skip
     assert verdict.exit_code == 22
+
+
+def test_forty_calls_on_a_new_model_in_the_last_hour_are_not_promoted_on_the_old_ones() -> None:
+    case = GateCase()
+    for number in range(40):
+        at, name = NOW - 3000 + 60 * number, USE_CASES[number % len(USE_CASES)]
+        case.rows.append({**case.rows[-1], "call_id": f"new{number}", "trace_id": f"{number:031x}z", "use_case": name,
+                          "started_at": at, "answered_at": at, "ended_at": at + 30, "model_digest": digest("7"),
+                          "resolved": False, "compliance_flagged": True})  # fmt: skip
+    assert case.verdict().decision != "promote"
 
 
 def test_a_use_case_with_calls_enough_of_its_own_can_veto() -> None:
