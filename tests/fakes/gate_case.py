@@ -148,7 +148,7 @@ class GateCase:
 
     def verdict(self, **changes: Any) -> Verdict:
         policy = quiet_policy()
-        settings: dict[str, Any] = {"audit_problem": None, "tier_below_open": True, "signoff": SIGNED, **changes}
+        settings: dict[str, Any] = {"audit_problem": None, "closed_below": (), "signoff": SIGNED, **changes}
         return decide(policy, "medium", ("appointment_scheduling",), self.evidence(), requirements=HELD, **settings)
 
 

@@ -89,7 +89,7 @@ def test_demoting_one_use_case_forgives_no_other_and_keeps_its_evidence(case: Ca
     before = case.desk.check("medium").evidence
     case.desk.demote(["business_hours"], by="operator", reason="a test")
     verdict = case.desk.check("medium")
-    assert verdict.exit_code == 26
+    assert (verdict.exit_code, verdict.closed_below) == (26, ("business_hours",))
     assert before is not None and verdict.evidence is not None
     kept = [found.use_cases[:-1] for found in (before, verdict.evidence)]
     assert kept[0] == kept[1]

@@ -189,7 +189,7 @@ class Desk:
         today = dt.datetime.fromtimestamp(now, dt.UTC).date()
         needed = requirements(policy, tier, use_cases, attested, today)
         enforcement = self.enforcement()
-        opened = below is None or any(enforcement.is_open(name) for name in policy.tiers[below].use_cases)
+        needed_open = () if below is None else policy.tiers[below].use_cases
         verdict = decide(
             policy,
             tier,
@@ -198,7 +198,7 @@ class Desk:
             requirements=needed,
             signoff=SignOffState(missing=("nobody has signed",)),
             audit_problem=audit_problem or enforcement.state.problem,
-            tier_below_open=opened,
+            closed_below=[name for name in needed_open if not enforcement.is_open(name)],
         )
         if unsigned or not verdict.holds_but_for_signatures:
             return verdict

@@ -65,7 +65,7 @@ class Verdict:
     requirements: tuple[Requirement, ...]
     zero_tolerance: tuple[tuple[str, int], ...]
     audit_problem: str | None
-    tier_below_open: bool
+    closed_below: tuple[str, ...]
     signoff: SignOffState
     decision: Decision
 
@@ -89,9 +89,12 @@ def decide(
     requirements: Sequence[Requirement],
     signoff: SignOffState,
     audit_problem: str | None,
-    tier_below_open: bool,
+    closed_below: Sequence[str],
 ) -> Verdict:
-    """Return the verdict on opening a tier to use cases. `evidence` is that of the tier below, None for the lowest."""
+    """Return the verdict on opening a tier to use cases. `evidence` is that of the tier below, None for the lowest.
+
+    `closed_below` are use cases of the tier below that get no traffic.
+    """
     criteria: tuple[CriterionResult, ...] = ()
     vetoes: tuple[UseCaseVeto, ...] = ()
     alerts: tuple[AlertResult, ...] = ()
@@ -117,7 +120,7 @@ def decide(
         requirements=requirements,
         signoff=signoff,
         audit_problem=audit_problem,
-        tier_below_open=tier_below_open,
+        closed_below=closed_below,
     )
     return Verdict(
         tier=tier,
@@ -130,7 +133,7 @@ def decide(
         requirements=tuple(requirements),
         zero_tolerance=events,
         audit_problem=audit_problem,
-        tier_below_open=tier_below_open,
+        closed_below=tuple(closed_below),
         signoff=signoff,
         decision=decision,
     )
@@ -146,7 +149,7 @@ def _decision(
     requirements: Sequence[Requirement],
     signoff: SignOffState,
     audit_problem: str | None,
-    tier_below_open: bool,
+    closed_below: Sequence[str],
 ) -> Decision:
     """Return the gravest thing that stands: numbers mean nothing while the evidence cannot be believed."""
     states = {result.state for result in criteria}
@@ -167,7 +170,7 @@ def _decision(
             "hold" in states
             or bool(vetoes)
             or any(alert.state in ("firing", "too few") for alert in alerts)
-            or not tier_below_open,
+            or bool(closed_below),
         ),
         ("unsigned", bool(signoff.missing) or not signoff.signed),
     )
