@@ -47,16 +47,28 @@ class Rows:
 
 
 def collect(
-    connection: Connection, policy: Policy, tier: Tier, *, as_of: float, now: float, entered: Mapping[str, Entry]
+    connection: Connection,
+    policy: Policy,
+    tier: Tier,
+    *,
+    as_of: float,
+    now: float,
+    entered: Mapping[str, Entry],
+    events_kept_s: float | None = None,
 ) -> Evidence:
-    """Return the evidence of a tier's use cases as of an instant, from the entry of each into the tier on."""
+    """Return the evidence of a tier's use cases as of an instant, from the entry of each into the tier on.
+
+    Every call must have events, unless it began more than `events_kept_s` ago; None: they are kept for ever.
+    """
     use_cases = policy.tiers[tier].use_cases
     entry = {name: entered.get(name, ALWAYS) for name in use_cases}
     since = {name: one.since for name, one in entry.items()}
     forgiven_at = {name: one.forgiven_at for name, one in entry.items()}
     settled = as_of - policy.defaults.max_staleness
     newest = {name: found for name in use_cases if (found := _newest(connection, name, as_of, settled, since[name]))}
-    rows = _rows(connection, code_column(tier, use_cases, newest, as_of), forgiven_at, settled)
+    kept_since = OLDEST_AT if events_kept_s is None else now - events_kept_s
+    code = code_column(tier, use_cases, newest, as_of, kept_since)
+    rows = _rows(connection, code, forgiven_at, settled)
     imported_at = _complaints_imported_at(connection, as_of)
     spans = Spans(
         as_of=as_of,

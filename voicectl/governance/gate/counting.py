@@ -219,6 +219,7 @@ def _structure(kinds: Sequence[_Kind]) -> dict[str, int]:
         "other_tier": _number(kind for kind in kinds if not kind.facts["own_tier"]),
         "reversed_times": _number(kind for kind in kinds if kind.facts["reversed"]),
         "dtmf": _number(kind for kind in kinds if kind.facts["dtmf"]),
+        "without_events": _number(kind for kind in kinds if not kind.facts["told"]),
     }
 
 

@@ -35,7 +35,10 @@ from voicectl.governance.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything that a decision needs. `folder` holds the rollout state and decisions in progress."""
+    """Everything that a decision needs. `folder` holds the rollout state and decisions in progress.
+
+    `events_kept_s` is how long the events of calls are kept; None is for ever.
+    """
 
     policy: LoadedPolicy
     folder: Path
@@ -43,6 +46,7 @@ class Desk:
     open_store: Callable[[], Store]
     reviewers_file: Path | None = None
     evidence_file: Path | None = None
+    events_kept_s: float | None = None
     now: Callable[[], float] = field(default=time.time)
 
     @property
@@ -210,7 +214,15 @@ class Desk:
         # Entries follow from the rollout state, which is part of what is signed.
         policy, entered = self.policy.policy, entries(self.policy.policy, tier, self.state())
         with self.open_store() as store, store.read() as connection:
-            return collect(connection, policy, tier, as_of=as_of, now=self.now(), entered=entered)
+            return collect(
+                connection,
+                policy,
+                tier,
+                as_of=as_of,
+                now=self.now(),
+                entered=entered,
+                events_kept_s=self.events_kept_s,
+            )
 
     def _signoffs(self, tier: Tier, use_cases: tuple[str, ...]) -> SignOffState:
         try:

@@ -100,6 +100,7 @@ class Structure:
     unlisted: int = 0
     without_setup: int = 0
     without_row: int = 0
+    without_events: int = 0
     forbidden_scope: int = 0
     complaints_imported_at: float | None = None
 

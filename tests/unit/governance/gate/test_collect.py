@@ -4,10 +4,12 @@ import random
 
 import pytest
 
-from tests.fakes.gate_case import DAY, NOW, USE_CASES, GateCase, digest
+from tests.fakes.gate_case import DAY, NOW, USE_CASES, GateCase, digest, quiet_policy
 from voicectl.core.records import CallRow, contained
+from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.facts import SIZES, UNKNOWN, facts_of
 from voicectl.governance.gate.facts import contained as contained_of_facts
+from voicectl.governance.gate.soundness import unsound
 
 CHANGES = {
     "resolved": [None, False, True],
@@ -88,6 +90,19 @@ def test_a_call_by_something_else_begins_evidence_anew_at_once(name: str, ended_
     assert (begun.num_calls, begun.was_changed) == (0, True)
     assert begun.judges == (digest("f"),)
     assert evidence.configuration_digest != whole.configuration_digest
+
+
+def test_calls_without_events_are_counted_as_long_as_events_are_kept() -> None:
+    case = GateCase()
+    for at in (100, 500):
+        times = {name: case.rows[at][name] + 37 for name in ("started_at", "answered_at", "ended_at")}
+        case.rows.append({**case.rows[at], **times, "call_id": f"copy{at}", "trace_id": None})
+    found = case.evidence()
+    assert (found.structure.without_events, found.structure.duplicated) == (2, 0)
+    assert unsound(found, quiet_policy()) == ("2 calls with a row but without events: not written by the recorder",)
+    with case.connection() as connection:
+        late = collect(connection, quiet_policy(), "low", as_of=NOW, now=NOW, entered={}, events_kept_s=5 * DAY)
+    assert late.structure.without_events == 1
 
 
 def test_calls_without_digests_are_told_although_nothing_is_known_of_what_answers() -> None:
