@@ -60,7 +60,8 @@ def corrected(good: int, judged: int, unknown: int, errors: JudgeError, *, good_
 
     Unknown events may be just those that the judge answered wrongly, and they count as bad: what it took for good
     falsely is expected among them too, and good ones that it overlooked are made up for only as far as the unknown
-    ones cannot be these. So no answer that gets lost raises the result, whichever it is.
+    ones cannot be these. So no answer that gets lost raises the result, whichever it is. But proof that is sought
+    for what the judge took for bad alone does: the e-value, which such proof cannot deceive, has to hold, too.
     """
     right, wrong = _of_good(errors, good_is_yes)
     truly = (good - wrong * (judged + unknown)) / (right - wrong)
@@ -73,7 +74,8 @@ def apparent_bar(bar: float, errors: JudgeError, alpha: float, *, good_is_yes: b
     The judge's errors are taken at their worst within the labels' one-sided bounds. If a judge alone finds good
     events, a true chance p makes right * p + wrong * (1 - p) of them apparent; more of p means more, and an event
     that is unknown, or bad by proof, looks good never, so that it only lowers the chance. With `some_proven`, good
-    events of which are known without the judge, any good one may be among these and seen for certain: `right` is 1.
+    events that are known without the judge, any good one may be seen for certain, be it that proof was sought for
+    all that the judge took for bad: `right` is 1.
     """
     if good_is_yes:
         right = 1.0 if some_proven else bound_of(errors.true_yes, errors.num_yes, alpha, upper=True)

@@ -1,8 +1,12 @@
 """Rates that a judge counted are corrected for its errors, and its errors are taken at their worst to decide."""
 
+import math
+
+import numpy as np
 import pytest
 
 from voicectl.governance.gate.judge import JudgeError, apparent_bar, corrected
+from voicectl.governance.gate.statistics import log_e_value
 
 ERRORS = JudgeError(true_yes=90, false_yes=20, true_no=80, false_no=10)
 
@@ -35,3 +39,15 @@ def test_few_labels_or_chance_are_no_evidence() -> None:
     assert "29" in (JudgeError(29, 0, 100, 0).doubt(0.05) or "")
     assert "chance" in (JudgeError(50, 50, 50, 50).doubt(0.05) or "")
     assert ERRORS.doubt(0.05) is None
+
+
+@pytest.mark.parametrize("sought", ["none", "some", "for what looks bad"])
+def test_a_rate_at_the_bar_rarely_passes_wherever_proof_is_sought(sought: str) -> None:
+    chance, shape = np.random.default_rng(3), (500, 3600)
+    good = chance.random(shape) < 0.7
+    looks = chance.random(shape) < np.where(good, 0.9, 0.2)
+    proven = {"none": np.zeros(shape, dtype=bool), "some": chance.random(shape) < 0.3, "for what looks bad": ~looks}
+    seen = np.where(proven[sought], good, looks).cumsum(axis=1)[:, 59::60]
+    bar = apparent_bar(0.7, ERRORS, 0.05, good_is_yes=True, some_proven=sought != "none")
+    passed = log_e_value(seen, np.arange(60, 3601, 60), bar) >= math.log(20)
+    assert passed.any(axis=1).mean() < 0.05
