@@ -29,7 +29,7 @@ from sqlalchemy import insert
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.fakes.gate_case import NOW, SPOILERS, GateCase
+from tests.fakes.gate_case import NOW, SPOILERS, GateCase, started
 from tests.fakes.reviewers import BINDINGS, panel, statement
 from voicectl.core.errors import VoicectlError
 from voicectl.governance.gate.collect import collect
@@ -38,7 +38,7 @@ from voicectl.governance.policy.load import PACKAGED, load_policy, parse_policy
 from voicectl.governance.signoff.envelope import open_sealed, seal
 from voicectl.governance.store.location import SqliteFile
 from voicectl.governance.store.store import open_store
-from voicectl.governance.store.tables import calls
+from voicectl.governance.store.tables import calls, events
 
 DAYS, A_DAY, WINDOW = 60, 60, 7
 TRANSFERS_A_DAY = 13
@@ -195,7 +195,7 @@ def speed(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         for _ in range(3):
             with open_store(place, create=False) as store, store.read() as connection:
                 wall, cpu = time.perf_counter(), time.process_time()
-                evidence = collect(connection, policy, "low", as_of=NOW, now=NOW, entered_at=0.0)
+                evidence = collect(connection, policy, "low", as_of=NOW, now=NOW, entered={})
                 runs.append({"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu})
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found = {
@@ -219,6 +219,7 @@ def _fill(place: SqliteFile, number: int) -> None:
                 rows.append({**row, **times, "call_id": f"{at:032x}", "trace_id": f"{at:032x}"})
             with store.write() as connection:
                 connection.execute(insert(calls), rows)
+                connection.execute(insert(events), [started(row["call_id"], row["started_at"]) for row in rows])
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """A tier with calls that deserve a promotion, as rows of a database in memory; and ways to spoil it."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,10 +12,12 @@ from sqlalchemy.pool import StaticPool
 
 from voicectl.governance.gate.attestations import Requirement
 from voicectl.governance.gate.collect import collect
+from voicectl.governance.gate.entries import Entry
 from voicectl.governance.gate.evidence import Evidence
 from voicectl.governance.gate.verdict import SignOffState, Verdict, decide
 from voicectl.governance.policy.load import load_policy
 from voicectl.governance.policy.schema import Policy
+from voicectl.governance.recording import kinds
 from voicectl.governance.store.tables import calls, complaints, events, imports, metadata, scores, turns, violations
 
 NOW: Final = 1_800_000_000.0
@@ -97,6 +99,7 @@ class GateCase:
                 **dict.fromkeys(UNSET),
             }
         )
+        self.events.append(started(call_id, ended_at - 90.0))
         self.turns.append(
             {
                 "call_id": call_id,
@@ -135,17 +138,25 @@ class GateCase:
             yield connection
             connection.rollback()
 
-    def evidence(self, *, policy: Policy | None = None, now: float = NOW, as_of: float | None = None) -> Evidence:
+    def evidence(
+        self, *, policy: Policy | None = None, now: float = NOW, as_of: float | None = None,
+        entered: Mapping[str, Entry] | None = None,
+    ) -> Evidence:  # fmt: skip
         with self.connection() as connection:
             return collect(
                 connection, policy or quiet_policy(), "low" if self.tier == "low" else "medium",
-                as_of=now if as_of is None else as_of, now=now, entered_at=0.0,
+                as_of=now if as_of is None else as_of, now=now, entered=entered or {},
             )  # fmt: skip
 
     def verdict(self, **changes: Any) -> Verdict:
         policy = quiet_policy()
-        settings: dict[str, Any] = {"audit_problem": None, "tier_below_open": True, "signoff": SIGNED, **changes}
+        settings: dict[str, Any] = {"audit_problem": None, "closed_below": (), "signoff": SIGNED, **changes}
         return decide(policy, "medium", ("appointment_scheduling",), self.evidence(), requirements=HELD, **settings)
+
+
+def started(call_id: str, at: float) -> Row:
+    """Return the first event of a call."""
+    return {"call_id": call_id, "sequence": 0, "at": at, "kind": kinds.STARTED, "body": {}}
 
 
 def write_rows(connection: Connection, case: GateCase) -> None:
@@ -199,10 +210,9 @@ def lose_failures(case: GateCase, chance: random.Random) -> None:
     bad = [row for row in case.rows if not row["resolved"]]
     gone = {row["call_id"] for row in chance.sample(bad, max(1, len(bad) // 2)) if row["ended_at"] < NOW - DAY}
     gone = gone or {case.rows.pop(0)["call_id"]}
-    at = NOW - 3 * DAY
-    case.events = [{"call_id": name, "sequence": 1, "at": at, "kind": "call-started", "body": {}} for name in gone]
     case.rows = [row for row in case.rows if row["call_id"] not in gone]
     _forget(case)
+    case.events += [started(name, NOW - 3 * DAY) for name in gone]
 
 
 def lose_ends(case: GateCase, chance: random.Random) -> None:
@@ -224,15 +234,24 @@ def lose_digests(case: GateCase, chance: random.Random) -> None:
 def duplicate(case: GateCase, chance: random.Random) -> None:
     good = [row for row in case.rows if row["resolved"]]
     for row in chance.sample(good, chance.randint(1, len(good) // 2)):
-        case.rows.append({**row, "call_id": row["call_id"] + "-again"})
+        _add_again(case, row)
 
 
 def duplicate_later(case: GateCase, chance: random.Random) -> None:
     shift = chance.uniform(1, 5 * 3600)
     old = [row for row in case.rows if row["resolved"] and row["ended_at"] + shift < NOW - 3600]
     for row in chance.sample(old, chance.randint(1, len(old))):
-        times = {name: row[name] + shift for name in ("started_at", "answered_at", "ended_at")}
-        case.rows.append({**row, **times, "call_id": row["call_id"] + "-again"})
+        _add_again(case, row, shift)
+
+
+def copy_rows(case: GateCase, chance: random.Random) -> None:
+    """Rows of good calls are there again at other times, under no trace; the recorder saw no such call."""
+    shift = chance.choice([-1, 1]) * chance.uniform(1, 5 * 3600)
+    old = [row for row in case.rows if row["resolved"] and row["ended_at"] + shift < NOW - 3600]
+    for row in chance.sample(old, chance.randint(1, len(old))):
+        _add_again(case, row, shift)
+        case.rows[-1]["trace_id"] = None
+        case.events.pop()
 
 
 def shift_to_future(case: GateCase, chance: random.Random) -> None:
@@ -296,6 +315,17 @@ def judge_kindly(case: GateCase, chance: random.Random) -> None:
             score["value"] = 1.0
 
 
+def judge_some(case: GateCase, chance: random.Random) -> None:
+    """The judge overlooks a fifth of what is good and decides a share alone; what is known to be good is too little."""
+    for row in case.rows[NUM_LABELLED:]:
+        case.label(row["call_id"], "resolved", judge=chance.random() < 0.8, human=True)
+    for row in case.rows:
+        row["resolved_by"] = chance.choice(["judge", "judge", "proof"])
+    good = [row for row in case.rows if row["resolved"]]
+    for row in chance.sample(good, round(len(case.rows) * chance.uniform(0.2, 0.25))):
+        row["resolved"] = None
+
+
 def judge_blindly(case: GateCase, chance: random.Random) -> None:
     """The judge overlooks what humans flag."""
     for score in case.scores:
@@ -354,9 +384,9 @@ def dial_unlawfully(case: GateCase, chance: random.Random) -> None:
 
 SPOILERS: Final[tuple[Spoiler, ...]] = (
     lose_outcomes, lose_days, lose_failures, lose_ends, lose_scores, lose_digests, duplicate, duplicate_later,
-    shift_to_future, shift_to_past, jump_clocks, go_stale, relabel_tier, relabel_use_case, call_them_probes,
-    judge_without_labels, judge_by_another, judge_kindly, judge_blindly, change_setup, break_transfers, touch_cards,
-    report_violation, dial_unlawfully,
+    copy_rows, shift_to_future, shift_to_past, jump_clocks, go_stale, relabel_tier, relabel_use_case,
+    call_them_probes, judge_without_labels, judge_by_another, judge_kindly, judge_some, judge_blindly, change_setup,
+    break_transfers, touch_cards, report_violation, dial_unlawfully,
 )  # fmt: skip
 
 
@@ -366,7 +396,14 @@ def _old(case: GateCase, chance: random.Random) -> list[Row]:
     return chance.sample(settled, chance.randint(1, len(settled) // 2))
 
 
+def _add_again(case: GateCase, row: Row, shift: float = 0.0) -> None:
+    times = {name: row[name] + shift for name in ("started_at", "answered_at", "ended_at")}
+    case.rows.append({**row, **times, "call_id": row["call_id"] + "-again"})
+    case.events.append(started(case.rows[-1]["call_id"], times["started_at"]))
+
+
 def _forget(case: GateCase) -> None:
     known = {row["call_id"] for row in case.rows}
+    case.events = [row for row in case.events if row["call_id"] in known]
     case.turns = [row for row in case.turns if row["call_id"] in known]
     case.scores = [row for row in case.scores if row["call_id"] in known]

@@ -208,6 +208,20 @@ def test_a_promotion_is_never_dated_before_the_change_it_follows(case: Case) -> 
     assert [change.at for change in case.desk.state().changes] == [NOW + 30, NOW + 30]
 
 
+def test_demoting_one_use_case_forgives_no_other_and_keeps_its_evidence(case: Case) -> None:
+    with open_store(case.place) as store, store.write() as connection:
+        row = {"kind": "missing_consent", "use_case": "faq", "at": NOW - 86_400}
+        connection.execute(violations.insert(), [row])
+    assert exit_code(case) == 26
+    before = case.desk.check("medium").evidence
+    case.desk.demote(["business_hours"], by="operator", reason="a test")
+    verdict = case.desk.check("medium")
+    assert (verdict.exit_code, verdict.closed_below) == (26, ("business_hours",))
+    assert before is not None and verdict.evidence is not None
+    kept = [found.use_cases[:-1] for found in (before, verdict.evidence)]
+    assert kept[0] == kept[1]
+
+
 def test_a_sign_off_is_used_once(case: Case) -> None:
     case.sign("one", "two")
     kept = {path: path.read_bytes() for path in (case.desk.folder / "medium").iterdir()}
@@ -386,6 +400,6 @@ def test_postgresql_gives_the_same_evidence() -> None:
             with store.write() as connection:
                 write_rows(connection, GateCase(days=3))
             with store.read() as connection:
-                there = collect(connection, quiet_policy(), "low", as_of=NOW, now=NOW, entered_at=0.0)
+                there = collect(connection, quiet_policy(), "low", as_of=NOW, now=NOW, entered={})
     found = here.evidence()
     assert replace(there, rows_digest="") == replace(found, rows_digest="")

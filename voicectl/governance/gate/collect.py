@@ -1,7 +1,9 @@
 """Read a tier's evidence from the database in one pass over its calls. Decides nothing.
 
 Only calls that ended `max_staleness` before the instant of the check count: until then they may still be written
-and scored. So the same instant gives the same evidence later, unless somebody changed it.
+and scored. What answers now is read from calls that have only begun, so that a change begins evidence anew at once.
+So the same instant gives the same evidence later, unless somebody changed it, or a call is written later that was
+answered by something else.
 """
 
 import hashlib
@@ -16,6 +18,7 @@ from sqlalchemy.sql import operators
 
 from voicectl.core.records import Tier
 from voicectl.governance.gate.counting import MICRO, Ints, Spans, counted
+from voicectl.governance.gate.entries import ALWAYS, Entry
 from voicectl.governance.gate.evidence import Evidence, Structure
 from voicectl.governance.gate.facts import Newest, code_column
 from voicectl.governance.gate.measures import judge_errors, quality, reported_violations
@@ -44,30 +47,44 @@ class Rows:
 
 
 def collect(
-    connection: Connection, policy: Policy, tier: Tier, *, as_of: float, now: float, entered_at: float
+    connection: Connection,
+    policy: Policy,
+    tier: Tier,
+    *,
+    as_of: float,
+    now: float,
+    entered: Mapping[str, Entry],
+    events_kept_s: float | None = None,
 ) -> Evidence:
-    """Return the evidence of a tier's use cases as of an instant, from the entry into the tier on."""
+    """Return the evidence of a tier's use cases as of an instant, from the entry of each into the tier on.
+
+    Every call must have events, unless it began more than `events_kept_s` ago; None: they are kept for ever.
+    """
     use_cases = policy.tiers[tier].use_cases
+    entry = {name: entered.get(name, ALWAYS) for name in use_cases}
+    since = {name: one.since for name, one in entry.items()}
+    forgiven_at = {name: one.forgiven_at for name, one in entry.items()}
     settled = as_of - policy.defaults.max_staleness
-    newest = {name: found for name in use_cases if (found := _newest(connection, name, settled, entered_at))}
-    rows = _rows(connection, code_column(tier, use_cases, newest, as_of), use_cases, entered_at, settled)
+    newest = {name: found for name in use_cases if (found := _newest(connection, name, as_of, settled, since[name]))}
+    kept_since = OLDEST_AT if events_kept_s is None else now - events_kept_s
+    code = code_column(tier, use_cases, newest, as_of, kept_since)
+    rows = _rows(connection, code, forgiven_at, settled)
     imported_at = _complaints_imported_at(connection, as_of)
     spans = Spans(
         as_of=as_of,
         settled=settled,
         window_s=policy.defaults.window,
-        entered_at=entered_at,
+        entered_at=tuple(since.values()),
         longest_call_s=LONGEST_CALL_S,
         matured=None if imported_at is None else min(settled, imported_at) - _maturity(policy, tier),
     )
     counts = counted(rows.started, rows.ended, rows.code, rows.trace, use_cases=use_cases, newest=newest, spans=spans)
     judges = {setup.judge for setup in newest.values() if setup.judge is not None}
-    violations = reported_violations(connection, use_cases, entered_at, as_of)
+    violations = reported_violations(connection, forgiven_at, as_of)
     return Evidence(
         tier=tier,
         as_of=as_of,
         window_s=policy.defaults.window,
-        entered_at=entered_at,
         use_cases=counts.use_cases,
         structure=_structure(
             connection,
@@ -76,7 +93,7 @@ def collect(
             counts.structure,
             as_of=as_of,
             now=now,
-            entered_at=entered_at,
+            since=min(since.values()),
             imported_at=imported_at,
         ),
         judge=judge_errors(connection, judges.pop(), as_of) if len(judges) == 1 else {},
@@ -94,37 +111,49 @@ def _maturity(policy: Policy, tier: Tier) -> float:
     return policy.defaults.window if criterion is None or criterion.maturity is None else criterion.maturity
 
 
-def _newest(connection: Connection, use_case: str, settled: float, entered_at: float) -> Newest | None:
+def _newest(connection: Connection, use_case: str, as_of: float, settled: float, since: float) -> Newest | None:
+    """Return what answers a use case now, None if it had no call. A judge comes later, so that settled calls tell it.
+
+    A call that has just begun does not know all digests yet: each is that of the newest call that can tell it.
+    """
     call = calls.c
-    query = (
-        select(call.model_digest, call.prompt_digest, call.config_digest, call.judge_digest)
-        .where(
-            call.use_case == use_case,
-            call.started_at >= entered_at,
-            call.started_at <= settled,
-            call.ended_at <= settled,
-            call.probe == false(),
+
+    def last(digest: ColumnElement[Any], *tells: Any) -> Sequence[Any] | None:
+        query = (
+            select(digest)
+            .where(
+                call.use_case == use_case,
+                call.started_at >= since,
+                call.started_at <= as_of,
+                call.probe == false(),
+                or_(call.ended_at <= settled, *tells),
+            )
+            .order_by(call.started_at.desc(), call.call_id.desc())
+            .limit(1)
         )
-        .order_by(call.started_at.desc(), call.call_id.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).first()
-    return None if row is None else Newest(row[0], row[1], row[2], row[3])
+        return connection.execute(query).first()
+
+    digests = (call.model_digest, call.prompt_digest, call.config_digest)
+    found = [*(last(digest, digest.is_not(None)) for digest in digests), last(call.judge_digest)]
+    model, prompt, config, judge = (None if row is None else row[0] for row in found)
+    return Newest(model, prompt, config, judge) if any(found) else None
 
 
-def _rows(connection: Connection, code: Any, use_cases: Sequence[str], since: float, until: float) -> Rows:
+def _rows(connection: Connection, code: Any, since: Mapping[str, float], until: float) -> Rows:
     call = calls.c
     micro = [func.coalesce(cast(column * MICRO, BigInteger), -1) for column in (call.started_at, call.ended_at)]
     # SQLite streams by itself, and its own rows will do: wrapping a million of them takes as long as reading them.
     direct = connection.dialect.name == "sqlite"
     use_case: ColumnElement[Any] = call.use_case
     started_at: ColumnElement[Any] = call.started_at
-    if direct and _is_most(connection, use_cases):
+    if direct and _is_most(connection, tuple(since)):
         # By an index every page would be read once for each use case.
         use_case, started_at = _unindexed(use_case), _unindexed(started_at)
-    query = select(call.call_id, call.trace_id, *micro, code).where(
-        use_case.in_(use_cases), started_at >= since, started_at <= until, call.probe == false()
-    )
+    alike: dict[float, list[str]] = {}
+    for name, instant in since.items():
+        alike.setdefault(instant, []).append(name)
+    ours = or_(*(and_(use_case.in_(names), started_at >= instant) for instant, names in alike.items()))
+    query = select(call.call_id, call.trace_id, *micro, code).where(ours, started_at <= until, call.probe == false())
     parts: list[tuple[Any, ...]] = []
     found = connection.execute(query, execution_options={"stream_results": not direct, "max_row_buffer": _ROWS})
     fetch = found.cursor.fetchmany if direct and found.cursor is not None else found.fetchmany
@@ -176,7 +205,7 @@ def _structure(
     *,
     as_of: float,
     now: float,
-    entered_at: float,
+    since: float,
     imported_at: float | None,
 ) -> Structure:
     """Return what must not be there: what the rows told (`found`), and what only the tables around them tell."""
@@ -195,8 +224,8 @@ def _structure(
         newest_ended_at=connection.execute(lately).scalar(),
         in_the_future=count(ours, future),
         before_time=count(ours, call.started_at < OLDEST_AT),
-        unlisted=_unlisted(connection, policy, tier, entered_at, as_of),
-        without_row=_without_row(connection, entered_at, as_of - LONGEST_CALL_S),
+        unlisted=_unlisted(connection, policy, tier, since, as_of),
+        without_row=_without_row(connection, since, as_of - LONGEST_CALL_S),
         complaints_imported_at=imported_at,
         forbidden_scope=found["dtmf"] if "pci" in policy.tiers[tier].forbid_scopes else 0,
         **{name: number for name, number in found.items() if name != "dtmf"},

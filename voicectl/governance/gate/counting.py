@@ -17,6 +17,7 @@ from voicectl.governance.gate.facts import (
     Newest,
     contained,
     facts_of,
+    rests_on_judge,
 )
 from voicectl.governance.policy.schema import Metric
 
@@ -31,12 +32,15 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """The instants that divide calls, in seconds. `matured` is the last end of an escalation that counts."""
+    """The instants that divide calls, in seconds.
+
+    `entered_at` has one for each use case, in their order. `matured` is the last end of an escalation that counts.
+    """
 
     as_of: float
     settled: float
     window_s: float
-    entered_at: float
+    entered_at: tuple[float, ...]
     longest_call_s: float
     matured: float | None
 
@@ -70,23 +74,42 @@ def counted(
     newest: Mapping[str, Newest],
     spans: Spans,
 ) -> Counted:
-    """Return the tallies of each use case, and how many calls break the rules that evidence has to keep."""
+    """Return the tallies of each use case, and how many calls break the rules that evidence has to keep.
+
+    Calls from before the entry of their use case count for violations alone.
+    """
+    entered = started >= _each(spans.entered_at)[code // _FACTS]
     closed = (ended >= 0) & (ended <= _micro(spans.settled))
     lost = ~((ended >= 0) & (ended <= _micro(spans.as_of))) & (started <= _micro(spans.as_of - spans.longest_call_s))
+    violations, lost, closed = _violations(code[closed]), lost & entered, closed & entered
     started, ended, code, trace = started[closed], ended[closed], code[closed], trace[closed]
     since = _since(started, code, use_cases, spans.entered_at)
     kinds = list(_kinds(started, ended, code, [one for one, _ in since], spans))
     return Counted(
         tuple(
-            _use_case(name, [kind for kind in kinds if kind.use_case == number], *since[number], newest.get(name))
+            _use_case(
+                name,
+                [kind for kind in kinds if kind.use_case == number],
+                *since[number],
+                entered_at=spans.entered_at[number],
+                newest=newest.get(name),
+            )
             for number, name in enumerate(use_cases)
         ),
         {**_structure(kinds), "never_ended": int(lost.sum()), "duplicated": _duplicated(started, ended, code, trace)},
-        {name: number for name in VIOLATIONS if (number := _number(kind for kind in kinds if kind.facts[name]))},
+        violations,
     )
 
 
-def _since(started: Ints, code: Ints, use_cases: Sequence[str], entered_at: float) -> list[tuple[float, bool]]:
+def _violations(code: Ints) -> dict[str, int]:
+    found = [(facts_of(value)[1], number) for value, number in zip(*_numbered(code), strict=True)]
+    totals = {name: sum(number for facts, number in found if facts[name]) for name in VIOLATIONS}
+    return {name: number for name, number in totals.items() if number}
+
+
+def _since(
+    started: Ints, code: Ints, use_cases: Sequence[str], entered_at: Sequence[float]
+) -> list[tuple[float, bool]]:
     """Return from when on each use case was answered by what answers it now, and whether that was another before."""
     use_case = code // _FACTS
     same = np.isin(code % _FACTS, _codes_with("same_setup", code))
@@ -95,12 +118,12 @@ def _since(started: Ints, code: Ints, use_cases: Sequence[str], entered_at: floa
         own = use_case == number
         other = started[own & ~same]
         # The first call of the new setup starts after the last one of another.
-        begin = entered_at
+        begin = entered_at[number]
         if other.size:
             begin = (int(other.max()) + 1) / MICRO
         elif own.any():
             begin = int(started[own].min()) / MICRO
-        found.append((max(entered_at, begin), bool(other.size)))
+        found.append((max(entered_at[number], begin), bool(other.size)))
     return found
 
 
@@ -111,10 +134,9 @@ def _codes_with(name: str, code: Ints) -> Ints:
 
 def _kinds(started: Ints, ended: Ints, code: Ints, since: Sequence[float], spans: Spans) -> Iterator[_Kind]:
     settled, use_case = _micro(spans.settled), code // _FACTS
-    begins = np.array([_micro(one) for one in since], dtype=np.int64)
     matured = np.zeros(ended.shape, dtype=bool) if spans.matured is None else ended <= _micro(spans.matured)
     conditions = (
-        started >= begins[use_case],
+        started >= _each(since)[use_case],
         ended > settled - _micro(spans.window_s),
         ended > settled - _micro(DAY_S),
         (ended > settled - _micro(2 * DAY_S)) & (ended <= settled - _micro(DAY_S)),
@@ -122,15 +144,14 @@ def _kinds(started: Ints, ended: Ints, code: Ints, since: Sequence[float], spans
         matured & (ended > _micro((spans.matured or 0.0) - spans.window_s)),
     )
     when = sum((condition.astype(np.int64) << bit for bit, condition in enumerate(conditions)), np.zeros_like(code))
-    values, numbers = np.unique(code * (1 << len(WHEN)) + when, return_counts=True)
-    for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
+    for value, number in zip(*_numbered(code * (1 << len(WHEN)) + when), strict=True):
         own, bits = divmod(value, 1 << len(WHEN))
         place, facts = facts_of(own)
         yield _Kind(place, facts, frozenset(name for bit, name in enumerate(WHEN) if bits >> bit & 1), number)
 
 
 def _use_case(
-    name: str, kinds: Sequence[_Kind], since: float, was_changed: bool, newest: Newest | None
+    name: str, kinds: Sequence[_Kind], since: float, was_changed: bool, *, entered_at: float, newest: Newest | None
 ) -> UseCaseEvidence:
     current = [kind for kind in kinds if "since" in kind.when]
     window = [kind for kind in current if "window" in kind.when]
@@ -139,6 +160,7 @@ def _use_case(
     return UseCaseEvidence(
         use_case=name,
         since=since,
+        entered_at=entered_at,
         setup=None if newest is None else Setup(newest.model, newest.prompt, newest.config),
         was_changed=was_changed,
         num_calls=_number(current),
@@ -168,7 +190,7 @@ def _tallies(kinds: Sequence[_Kind], matured: Sequence[_Kind]) -> dict[Metric, T
 
 
 def _containment(kinds: "Sequence[_Kind] | Iterator[_Kind]") -> Tally:
-    return added(_one(kind, contained(kind.facts), judged=bool(kind.facts["resolved_by_judge"])) for kind in kinds)
+    return added(_one(kind, contained(kind.facts), judged=rests_on_judge(kind.facts)) for kind in kinds)
 
 
 def _flags(kinds: "Sequence[_Kind] | Iterator[_Kind]") -> Tally:
@@ -181,7 +203,9 @@ def _one(kind: _Kind, good: int, *, judged: bool) -> Tally:
     if good == UNKNOWN or (good and kind.facts["incomplete"]):
         return Tally(unknown=kind.number)
     by_judge = kind.number if judged else 0
-    return Tally(good=kind.number, judged=by_judge) if good else Tally(bad=kind.number, judged=by_judge)
+    if good:
+        return Tally(good=kind.number, judged=by_judge, judged_good=by_judge)
+    return Tally(bad=kind.number, judged=by_judge)
 
 
 def _structure(kinds: Sequence[_Kind]) -> dict[str, int]:
@@ -195,6 +219,7 @@ def _structure(kinds: Sequence[_Kind]) -> dict[str, int]:
         "other_tier": _number(kind for kind in kinds if not kind.facts["own_tier"]),
         "reversed_times": _number(kind for kind in kinds if kind.facts["reversed"]),
         "dtmf": _number(kind for kind in kinds if kind.facts["dtmf"]),
+        "without_events": _number(kind for kind in kinds if not kind.facts["told"]),
     }
 
 
@@ -213,8 +238,18 @@ def _distinct(values: Ints) -> Ints:
     return found[np.flatnonzero(np.diff(found, prepend=found[:1] - 1))]
 
 
+def _numbered(values: Ints) -> tuple[list[int], list[int]]:
+    """Return each value once, and how often it is there."""
+    found, numbers = np.unique(values, return_counts=True)
+    return found.tolist(), numbers.tolist()
+
+
 def _number(kinds: "Sequence[_Kind] | Iterator[_Kind]") -> int:
     return sum(kind.number for kind in kinds)
+
+
+def _each(instants: Sequence[float]) -> Ints:
+    return np.array([_micro(one) for one in instants], dtype=np.int64)
 
 
 def _micro(seconds: float) -> int:

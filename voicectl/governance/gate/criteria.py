@@ -51,9 +51,7 @@ def judge_criterion(
     good_bar = criterion.bar if upward else 1 - criterion.bar
     errors, doubt = _errors(metric, evidence, total, alpha)
     test_bar = good_bar if errors is None else _apparent(metric, good_bar, errors, alpha, total)
-    good_rate = window.worst
-    if errors is not None and good_rate is not None:
-        good_rate = corrected(good_rate, errors, good_is_yes=QUESTIONS[metric][1])
+    good_rate = window.worst if errors is None else _corrected(metric, window, errors)
     decided = float(log_e_value(total.good, total.total, min(test_bar, 1 - 1e-12)))
     needed = -math.log(alpha)
     more = _more(window, total, test_bar, alpha, criterion.min_n)
@@ -116,7 +114,16 @@ def _errors(metric: Metric, evidence: Evidence, total: Tally, alpha: float) -> t
 
 def _apparent(metric: Metric, bar: float, errors: JudgeError, alpha: float, total: Tally) -> float:
     good_is_yes = QUESTIONS[metric][1]
-    return apparent_bar(bar, errors, alpha, good_is_yes=good_is_yes, all_judged=total.judged == total.known)
+    return apparent_bar(bar, errors, alpha, good_is_yes=good_is_yes, some_proven=total.judged_good < total.good)
+
+
+def _corrected(metric: Metric, window: Tally, errors: JudgeError) -> float | None:
+    """Return the rate of good events: the proven ones as they are, the judged ones corrected, the unknown ones bad."""
+    if not window.total:
+        return None
+    good_is_yes = QUESTIONS[metric][1]
+    judged = corrected(window.judged_good, window.judged, window.unknown, errors, good_is_yes=good_is_yes)
+    return (window.good - window.judged_good + judged) / window.total
 
 
 def _state(

@@ -20,6 +20,7 @@ from voicectl.governance.gate.closing import close
 from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.dossier import Dossier, Proposal, read_dossier
 from voicectl.governance.gate.doubts import doubts
+from voicectl.governance.gate.entries import entries
 from voicectl.governance.gate.evidence import Evidence
 from voicectl.governance.gate.force import drafts, refuse_drafts, refuse_earlier
 from voicectl.governance.gate.ledger import NOTHING, Audited, Ledger
@@ -46,12 +47,13 @@ from voicectl.governance.signoff.reviewers import Reviewers, read_reviewers
 from voicectl.governance.signoff.statement import Bindings, Signed
 from voicectl.governance.store.store import Store
 
-BEGINNING = 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything that a decision needs. `folder` holds the rollout state and decisions in progress."""
+    """Everything that a decision needs. `folder` holds the rollout state and decisions in progress.
+
+    `events_kept_s` is how long the events of calls are kept; None is for ever.
+    """
 
     policy: LoadedPolicy
     folder: Path
@@ -59,6 +61,7 @@ class Desk:
     open_store: Callable[[], Store]
     reviewers_file: Path | None = None
     evidence_file: Path | None = None
+    events_kept_s: float | None = None
     now: Callable[[], float] = field(default=time.time)
     in_force: Callable[[], InForce] = field(default=files_in_force)
 
@@ -215,7 +218,7 @@ class Desk:
         today = dt.datetime.fromtimestamp(now, dt.UTC).date()
         needed = requirements(policy, tier, use_cases, attested, today)
         enforcement = self.enforcement()
-        opened = below is None or any(enforcement.is_open(name) for name in policy.tiers[below].use_cases)
+        needed_open = () if below is None else policy.tiers[below].use_cases
         verdict = decide(
             policy,
             tier,
@@ -224,7 +227,7 @@ class Desk:
             requirements=needed,
             signoff=SignOffState(missing=("nobody has signed",)),
             audit_problem=audited.problem or enforcement.state.problem,
-            tier_below_open=opened,
+            closed_below=[name for name in needed_open if not enforcement.is_open(name)],
             doubts=doubts(audited, evidence, now),
         )
         if unsigned or not verdict.holds_but_for_signatures:
@@ -248,16 +251,19 @@ class Desk:
             with self.open_store() as store:
                 note_break(store, problem, at=self.now())
 
-    def _evidence(self, tier: Tier, as_of: float, entered_at: float | None = None) -> Evidence:
-        entered = self._entered_at(tier) if entered_at is None else entered_at
+    def _evidence(self, tier: Tier, as_of: float) -> Evidence:
+        # Entries follow from the rollout state, which is part of what is signed.
+        policy, entered = self.policy.policy, entries(self.policy.policy, tier, self.state())
         with self.open_store() as store, store.read() as connection:
-            return collect(connection, self.policy.policy, tier, as_of=as_of, now=self.now(), entered_at=entered)
-
-    def _entered_at(self, tier: Tier) -> float:
-        """Return when the tier was last entered: evidence from before a demotion does not count."""
-        state = self.state()
-        times = [change.at for name in self.policy.policy.tiers[tier].use_cases if (change := state.last_change(name))]
-        return max(times, default=BEGINNING)
+            return collect(
+                connection,
+                policy,
+                tier,
+                as_of=as_of,
+                now=self.now(),
+                entered=entered,
+                events_kept_s=self.events_kept_s,
+            )
 
     def _signoffs(self, tier: Tier, use_cases: tuple[str, ...]) -> SignOffState:
         try:
@@ -287,7 +293,7 @@ class Desk:
         """Return what everything is now that was, or is to be, signed; evidence is counted anew as of then."""
         policy = self.policy.policy
         below = policy.below(proposal.tier)
-        evidence = None if below is None else self._evidence(below, proposal.as_of, proposal.entered_at)
+        evidence = None if below is None else self._evidence(below, proposal.as_of)
         return Bindings(
             policy=self.policy.sha256,
             evidence=NOTHING if evidence is None else evidence.digest,
@@ -304,7 +310,6 @@ class Desk:
             tier=tier,
             use_cases=use_cases,
             as_of=self.now() if evidence is None else evidence.as_of,
-            entered_at=BEGINNING if evidence is None else evidence.entered_at,
             audit_checkpoint=self.ledger.new_checkpoint(),
         )
 

@@ -22,7 +22,6 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tier: Literal["low", "medium", "high"]
     use_cases: tuple[str, ...]
     as_of: float
-    entered_at: float
     audit_checkpoint: str
 
 

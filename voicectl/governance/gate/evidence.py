@@ -19,23 +19,19 @@ from voicectl.governance.policy.schema import Metric
 class Tally:
     """Events of one proportion. Unknown ones are not excluded: they count as bad in every decision.
 
-    `judged` of the known ones rest on the judge's word.
+    `judged` of the known ones rest on the judge's word, and `judged_good` of these are good by it.
     """
 
     good: int = 0
     bad: int = 0
     unknown: int = 0
     judged: int = 0
+    judged_good: int = 0
 
     @property
     def total(self) -> int:
         """All events."""
         return self.good + self.bad + self.unknown
-
-    @property
-    def known(self) -> int:
-        """Events that are known to be good or bad."""
-        return self.good + self.bad
 
     @property
     def worst(self) -> float | None:
@@ -44,7 +40,11 @@ class Tally:
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
-            self.good + other.good, self.bad + other.bad, self.unknown + other.unknown, self.judged + other.judged
+            self.good + other.good,
+            self.bad + other.bad,
+            self.unknown + other.unknown,
+            self.judged + other.judged,
+            self.judged_good + other.judged_good,
         )
 
 
@@ -66,11 +66,12 @@ class Setup:
 class UseCaseEvidence:
     """The calls of one use case in the window and since `since`, probes aside.
 
-    `since` is the entry into the tier or the last change of the setup, whichever is later.
+    `since` is its entry into the tier, `entered_at`, or the last change of the setup, whichever is later.
     """
 
     use_case: str
     since: float
+    entered_at: float = 0.0
     setup: Setup | None = None
     was_changed: bool = False
     num_calls: int = 0
@@ -99,6 +100,7 @@ class Structure:
     unlisted: int = 0
     without_setup: int = 0
     without_row: int = 0
+    without_events: int = 0
     forbidden_scope: int = 0
     complaints_imported_at: float | None = None
 
@@ -121,7 +123,6 @@ class Evidence:
     tier: str | None
     as_of: float
     window_s: float
-    entered_at: float
     use_cases: tuple[UseCaseEvidence, ...] = ()
     structure: Structure = Structure()
     judge: Mapping[str, JudgeError] = field(default_factory=dict)
@@ -131,8 +132,13 @@ class Evidence:
 
     @property
     def digest(self) -> str:
-        """The sha256 of the canonical form of all of it."""
-        return hashlib.sha256(rfc8785.dumps(self.document())).hexdigest()
+        """The sha256 of the canonical form of all that does not change when a late call is written.
+
+        How fresh it is says what was known when it was read: a call that had ended may be committed after that.
+        """
+        document = self.document()
+        del document["structure"]["newest_ended_at"]
+        return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
 
     @property
     def configuration_digest(self) -> str:

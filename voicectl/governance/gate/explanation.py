@@ -72,8 +72,8 @@ def _lines(verdict: Verdict, policy: Policy) -> Iterator[Line]:
             "ok" if alert.state == "quiet" else "fail" if alert.is_grave and alert.state == "firing" else "hold"
         )
         yield Line(level, f"alert: {alert.alert.metric}", f"{alert.state}: {alert.detail}", ("alerts", alert.place))
-    if not verdict.tier_below_open:
-        yield Line("hold", f"tier {below}", "is not open itself", ("tiers", below or ""))
+    if verdict.closed_below:
+        yield Line("hold", f"tier {below}", f"is not open to {', '.join(verdict.closed_below)}", ("tiers", below or ""))
     for need in verdict.requirements:
         where: Place = ("checklist",) if need.group == "checklist" else ("tiers", verdict.tier, "entry_requires")
         yield Line("ok" if need.held else "hold", f"{need.group}: {need.name}", need.detail, where)

@@ -24,7 +24,7 @@ from sqlalchemy import (
     true,
 )
 
-from voicectl.governance.store.tables import calls, complaints
+from voicectl.governance.store.tables import calls, complaints, events
 
 Column = ColumnElement[Any]
 UNKNOWN: Final = 2
@@ -51,6 +51,7 @@ SIZES: Final[dict[str, int]] = {
     "own_tier": 2,
     "reversed": 2,
     "dtmf": 2,
+    "told": 2,
     "missing_baa": 2,
     "outbound": 8,
 }
@@ -68,9 +69,14 @@ class Newest:
     judge: str | None
 
 
-def code_column(tier: str, use_cases: Sequence[str], newest: Mapping[str, Newest], as_of: float) -> Column:
-    """Return the expression of the number; it is of calls of `use_cases` alone."""
-    facts = _expressions(tier, newest, as_of)
+def code_column(
+    tier: str, use_cases: Sequence[str], newest: Mapping[str, Newest], as_of: float, kept_since: float
+) -> Column:
+    """Return the expression of the number; it is of calls of `use_cases` alone.
+
+    Events of calls that began before `kept_since` may be gone by now, and nobody misses them.
+    """
+    facts = _expressions(tier, newest, as_of, kept_since)
     places = {name: _constant(number, BigInteger) for number, name in enumerate(use_cases)}
     code: Column = case(places, value=calls.c.use_case)
     for name, size in SIZES.items():
@@ -94,11 +100,18 @@ def contained(facts: Mapping[str, int]) -> int:
     return UNKNOWN if UNKNOWN in (facts["resolved"], facts["attempted"], facts["abandoned"]) else 1
 
 
-def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float) -> dict[str, Column]:
+def rests_on_judge(facts: Mapping[str, int]) -> bool:
+    """Return whether the judge's word decided if a call was contained: a transfer proves by itself that it was not."""
+    open_to_it = facts["answered"] and facts["attempted"] != 1 and facts["abandoned"] != 1
+    return bool(facts["resolved_by_judge"] and open_to_it)
+
+
+def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float, kept_since: float) -> dict[str, Column]:
     call = calls.c
     complained = exists(
         select(null()).where(complaints.c.call_id == call.call_id, complaints.c.received_at <= as_of).correlate(calls)
     )
+    recorded = exists(select(null()).where(events.c.call_id == call.call_id).correlate(calls))
     known = and_(call.model_digest.is_not(None), call.prompt_digest.is_not(None), call.config_digest.is_not(None))
     return {
         "answered": _sure(call.answered_at.is_not(None)),
@@ -123,6 +136,7 @@ def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float) -> dict[
         "own_tier": _sure(call.tier == tier),
         "reversed": _flag(or_(call.ended_at < call.started_at, call.answered_at < call.started_at)),
         "dtmf": _sure(call.dtmf_paused.is_(true())),
+        "told": _sure(or_(call.started_at < kept_since, recorded)),
         "missing_baa": _sure(call.baa_complete.is_(false())),
         "outbound": case(
             (and_(call.direction == "outbound", call.answered_at.is_not(None)), _outbound()), else_=_constant(0)

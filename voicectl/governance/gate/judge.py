@@ -55,23 +55,33 @@ class JudgeError:
         return None
 
 
-def corrected(apparent: float, errors: JudgeError, *, good_is_yes: bool) -> float:
-    """Return the rate of good events behind the apparent one. Needs errors without a `doubt`."""
+def corrected(good: int, judged: int, unknown: int, errors: JudgeError, *, good_is_yes: bool) -> float:
+    """Return how many of `judged` events are good, when `good` of them look it. Needs errors without a `doubt`.
+
+    Unknown events may be just those that the judge answered wrongly, and they count as bad: what it took for good
+    falsely is expected among them too, and good ones that it overlooked are made up for only as far as the unknown
+    ones cannot be these. So no answer that gets lost raises the result, whichever it is. But proof that is sought
+    for what the judge took for bad alone does: the e-value, which such proof cannot deceive, has to hold, too.
+    """
     right, wrong = _of_good(errors, good_is_yes)
-    return min(1.0, max(0.0, (apparent - wrong) / (right - wrong)))
+    truly = (good - wrong * (judged + unknown)) / (right - wrong)
+    return min(float(judged), max(0.0, right * truly, truly - unknown))
 
 
-def apparent_bar(bar: float, errors: JudgeError, alpha: float, *, good_is_yes: bool, all_judged: bool) -> float:
-    """Return the highest rate of apparently good events that a true rate at the bar can bring about.
+def apparent_bar(bar: float, errors: JudgeError, alpha: float, *, good_is_yes: bool, some_proven: bool) -> float:
+    """Return the highest chance of an apparently good event that a true one at the bar or below can bring about.
 
-    The judge's errors are taken at their worst within the labels' one-sided bounds. Where some events were not
-    decided by the judge, its missing good ones are not made up for: they may all be the others'.
+    The judge's errors are taken at their worst within the labels' one-sided bounds. If a judge alone finds good
+    events, a true chance p makes right * p + wrong * (1 - p) of them apparent; more of p means more, and an event
+    that is unknown, or bad by proof, looks good never, so that it only lowers the chance. With `some_proven`, good
+    events that are known without the judge, any good one may be seen for certain, be it that proof was sought for
+    all that the judge took for bad: `right` is 1.
     """
     if good_is_yes:
-        right = bound_of(errors.true_yes, errors.num_yes, alpha, upper=True) if all_judged else 1.0
+        right = 1.0 if some_proven else bound_of(errors.true_yes, errors.num_yes, alpha, upper=True)
         wrong = 1 - bound_of(errors.true_no, errors.num_no, alpha, upper=False)
     else:
-        right = bound_of(errors.true_no, errors.num_no, alpha, upper=True) if all_judged else 1.0
+        right = 1.0 if some_proven else bound_of(errors.true_no, errors.num_no, alpha, upper=True)
         wrong = 1 - bound_of(errors.true_yes, errors.num_yes, alpha, upper=False)
     return bar * right + (1 - bar) * wrong
 

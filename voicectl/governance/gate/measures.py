@@ -1,6 +1,6 @@
 """The smaller questions of the gate to the database: reported violations, the judge's errors, latency and words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, false, func, or_, select
@@ -16,15 +16,18 @@ MIN_TURNS: Final = {0.90: 29, 0.99: 299}
 """Turns below which a percentile is not told."""
 
 
-def reported_violations(connection: Connection, use_cases: Sequence[str], since: float, as_of: float) -> dict[str, int]:
-    """Return how often each zero-tolerance event was reported for these use cases, or for none in particular."""
-    kind = violations.c.kind
+def reported_violations(connection: Connection, forgiven_at: Mapping[str, float], as_of: float) -> dict[str, int]:
+    """Return how often each zero-tolerance event was reported for these use cases, since its own instant for each.
+
+    One that names no use case stands until the last of them has left it behind.
+    """
+    kind, use_case, at = violations.c.kind, violations.c.use_case, violations.c.at
+    own = (and_(use_case == name, at >= since) for name, since in forgiven_at.items())
     query = (
         select(kind, func.count())
         .where(
-            violations.c.at >= since,
-            violations.c.at <= as_of,
-            or_(violations.c.use_case.in_(use_cases), violations.c.use_case.is_(None)),
+            at <= as_of,
+            or_(*own, and_(use_case.is_(None), at >= min(forgiven_at.values()))),
         )
         .group_by(kind)
     )

@@ -35,6 +35,7 @@ def _counted(found: Structure) -> Iterator[tuple[int, str]]:
     yield found.unlisted, "labelled with this tier, of use cases that the policy does not list in it"
     yield found.without_setup, "without the digest of model, prompt or configuration"
     yield found.without_row, "with events but without a row: removed, or never folded"
+    yield found.without_events, "with a row but without events: not written by the recorder"
     yield found.forbidden_scope, "that touched card data, which this tier forbids"
     yield found.other_judge, "scored by another judge than the newest: score them again with `voicectl calls score`"
 

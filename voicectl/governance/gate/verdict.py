@@ -67,7 +67,7 @@ class Verdict:
     requirements: tuple[Requirement, ...]
     zero_tolerance: tuple[tuple[str, int], ...]
     audit_problem: str | None
-    tier_below_open: bool
+    closed_below: tuple[str, ...]
     signoff: SignOffState
     decision: Decision
     drafts: tuple[Draft, ...] = ()
@@ -92,12 +92,13 @@ def decide(
     requirements: Sequence[Requirement],
     signoff: SignOffState,
     audit_problem: str | None,
-    tier_below_open: bool,
+    closed_below: Sequence[str],
     doubts: Sequence[str] = (),
 ) -> Verdict:
     """Return the verdict on opening a tier to use cases. `evidence` is that of the tier below, None for the lowest.
 
-    `doubts` are reasons from elsewhere for which evidence cannot be believed.
+    `closed_below` are use cases of the tier below that get no traffic. `doubts` are reasons from elsewhere for which
+    evidence cannot be believed.
     """
     criteria: tuple[CriterionResult, ...] = ()
     vetoes: tuple[UseCaseVeto, ...] = ()
@@ -125,7 +126,7 @@ def decide(
         requirements=requirements,
         signoff=signoff,
         audit_problem=audit_problem,
-        tier_below_open=tier_below_open,
+        closed_below=closed_below,
     )
     return Verdict(
         tier=tier,
@@ -138,7 +139,7 @@ def decide(
         requirements=tuple(requirements),
         zero_tolerance=events,
         audit_problem=audit_problem,
-        tier_below_open=tier_below_open,
+        closed_below=tuple(closed_below),
         signoff=signoff,
         decision=decision,
     )
@@ -154,7 +155,7 @@ def _decision(
     requirements: Sequence[Requirement],
     signoff: SignOffState,
     audit_problem: str | None,
-    tier_below_open: bool,
+    closed_below: Sequence[str],
 ) -> Decision:
     """Return the gravest thing that stands: numbers mean nothing while the evidence cannot be believed."""
     states = {result.state for result in criteria}
@@ -175,7 +176,7 @@ def _decision(
             "hold" in states
             or bool(vetoes)
             or any(alert.state in ("firing", "too few") for alert in alerts)
-            or not tier_below_open,
+            or bool(closed_below),
         ),
         ("unsigned", bool(signoff.missing) or not signoff.signed),
     )
@@ -193,7 +194,7 @@ def _criteria(policy: Policy, tier: Tier, evidence: Evidence) -> tuple[Criterion
 def _early_until(policy: Policy, metric: str, evidence: Evidence) -> float | None:
     """Return until when falling short is normal: the policy gives some metrics time before it calls them a failure."""
     times = [alert.after for alert in policy.alerts if alert.metric == metric and alert.after is not None]
-    began = min((one.since for one in evidence.use_cases if one.num_calls), default=evidence.entered_at)
+    began = min((one.since for one in evidence.use_cases if one.num_calls), default=evidence.as_of)
     return began + max(times) if times else None
 
 
@@ -202,9 +203,7 @@ def _vetoes(policy: Policy, tier: Tier, evidence: Evidence) -> tuple[UseCaseVeto
     found = []
     for metric, criterion in policy.tiers[tier].criteria.items():
         for one in evidence.use_cases:
-            alone = Evidence(
-                evidence.tier, evidence.as_of, evidence.window_s, evidence.entered_at, (one,), judge=evidence.judge
-            )
+            alone = Evidence(evidence.tier, evidence.as_of, evidence.window_s, (one,), judge=evidence.judge)
             tally = alone.window_of(metric)
             result = judge_criterion(metric, criterion, alone, policy.defaults.alpha, early_until=None)
             if tally.total < criterion.min_n or result.estimate is None:

@@ -25,6 +25,10 @@ ALERT_BARS: Final = {
     "wer": ("gt",),
 }
 
+DAILY: Final = ("containment_drop", "compliance_flag_rate")
+"""Alerts on the last day; all others are on the window."""
+_DAY_S: Final = 86_400.0
+
 
 def contradictions(policy: Policy) -> Iterator[Problem]:
     """Yield everything that is wrong with a policy whose keys and types are right."""
@@ -101,6 +105,10 @@ def _alert(place: Place, alert: Alert, policy: Policy) -> Iterator[Problem]:
         yield Problem((*place, next(iter(bars))), f"{bar:g} is no share: it lies between 0 and 1")
     if alert.target_lt is not None and alert.target_lt > bar:
         yield Problem((*place, "target_lt"), f"contradictory bars: the target {alert.target_lt:g} is beyond {bar:g}")
+    span_s = _DAY_S if alert.metric in DAILY else policy.defaults.window
+    if alert.over not in (None, span_s):
+        span = "24h" if alert.metric in DAILY else "defaults.window"
+        yield Problem((*place, "over"), f"an alert on {alert.metric} is over {span}, and nothing else", "leave it out")
     if alert.metric == "containment_drop" and alert.unit is None:
         yield Problem(place, "unit is required: a drop is relative")
     if alert.metric == "containment_rate":

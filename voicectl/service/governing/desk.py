@@ -16,6 +16,7 @@ from voicectl.service.governing.open import audit_place
 
 DATABASE_S = 60.0
 """Wait for a lock of the database and for each statement; nobody is on the phone."""
+DAY_S = 86_400.0
 
 
 def desk_of(
@@ -24,7 +25,7 @@ def desk_of(
     """Return the desk, with files in the place of the host's own where they are given. Raises PolicyInvalid."""
     location = location_of(profile.governance)
     folder, key = audit_place(profile.audit)
-    own = config_path() / EVIDENCE
+    own, events_days = config_path() / EVIDENCE, profile.governance.retention.events_days
     return Desk(
         policy=load_policy(policy or policy_file()),
         folder=gate_folder(),
@@ -32,6 +33,7 @@ def desk_of(
         open_store=lambda: open_store(location, timeout_s=DATABASE_S, create=False),
         reviewers_file=reviewers or config_path() / REVIEWERS,
         evidence_file=evidence or (own if own.is_file() else None),
+        events_kept_s=None if events_days is None else events_days * DAY_S,
     )
 
 

@@ -31,7 +31,7 @@ def evidence(quality: Quality = QUIET, **changes: object) -> Evidence:
         **changes,
     }
     one = UseCaseEvidence("faq", 0.0, **facts)  # type: ignore[arg-type]
-    return Evidence("low", 100 * DAY, 7 * DAY, 0.0, (one,), quality=quality)
+    return Evidence("low", 100 * DAY, 7 * DAY, (one,), quality=quality)
 
 
 def by_metric(found: Evidence, policy: Policy = POLICY) -> dict[str, AlertResult]:

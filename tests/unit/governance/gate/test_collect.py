@@ -4,10 +4,12 @@ import random
 
 import pytest
 
-from tests.fakes.gate_case import DAY, NOW, USE_CASES, GateCase, digest
+from tests.fakes.gate_case import DAY, NOW, USE_CASES, GateCase, digest, quiet_policy
 from voicectl.core.records import CallRow, contained
+from voicectl.governance.gate.collect import collect
 from voicectl.governance.gate.facts import SIZES, UNKNOWN, facts_of
 from voicectl.governance.gate.facts import contained as contained_of_facts
+from voicectl.governance.gate.soundness import unsound
 
 CHANGES = {
     "resolved": [None, False, True],
@@ -67,6 +69,48 @@ def test_the_same_instant_gives_the_same_evidence_later() -> None:
         late.rows.append({**late.rows[-1], "call_id": f"new{number}", "trace_id": f"{number:031x}z",
                           "started_at": at, "answered_at": at, "ended_at": at + 30})  # fmt: skip
     assert late.evidence(now=NOW + 3600, as_of=NOW).digest == early.evidence().digest
+
+
+def test_a_call_that_had_ended_and_is_written_late_changes_no_digest() -> None:
+    early, late = GateCase(), GateCase()
+    late.rows.append({**late.rows[-1], "call_id": "late", "trace_id": "1" * 32, "ended_at": NOW - 0.2,
+                      "prompt_digest": None, "judge_digest": None, "score_state": "pending"})  # fmt: skip
+    assert late.evidence().digest == early.evidence().digest
+
+
+@pytest.mark.parametrize("name", ["model_digest", "prompt_digest", "config_digest"])
+@pytest.mark.parametrize("ended_at", [NOW - 10.0, None])
+def test_a_call_by_something_else_begins_evidence_anew_at_once(name: str, ended_at: float | None) -> None:
+    case = GateCase()
+    whole = case.evidence()
+    fresh = {"started_at": NOW - 60, "ended_at": ended_at, "score_state": "pending", "judge_digest": None}
+    case.rows.append({**case.rows[-1], **fresh, "call_id": "fresh", "trace_id": "1" * 32, name: digest("7")})
+    evidence = case.evidence()
+    begun = next(one for one in evidence.use_cases if one.use_case == case.rows[-1]["use_case"])
+    assert (begun.num_calls, begun.was_changed) == (0, True)
+    assert begun.judges == (digest("f"),)
+    assert evidence.configuration_digest != whole.configuration_digest
+
+
+def test_calls_without_events_are_counted_as_long_as_events_are_kept() -> None:
+    case = GateCase()
+    for at in (100, 500):
+        times = {name: case.rows[at][name] + 37 for name in ("started_at", "answered_at", "ended_at")}
+        case.rows.append({**case.rows[at], **times, "call_id": f"copy{at}", "trace_id": None})
+    found = case.evidence()
+    assert (found.structure.without_events, found.structure.duplicated) == (2, 0)
+    assert unsound(found, quiet_policy()) == ("2 calls with a row but without events: not written by the recorder",)
+    with case.connection() as connection:
+        late = collect(connection, quiet_policy(), "low", as_of=NOW, now=NOW, entered={}, events_kept_s=5 * DAY)
+    assert late.structure.without_events == 1
+
+
+def test_calls_without_digests_are_told_although_nothing_is_known_of_what_answers() -> None:
+    case = GateCase()
+    for row in case.rows:
+        if row["use_case"] == "faq":
+            row |= dict.fromkeys(("model_digest", "prompt_digest", "config_digest"))
+    assert case.evidence().structure.without_setup > 100
 
 
 def test_evidence_begins_anew_with_the_last_change_of_what_answers() -> None:

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from tests.fakes.gate_case import DAY, HELD, NOW, SIGNED, SPOILERS, GateCase, Spoiler, quiet_policy
+from tests.fakes.gate_case import DAY, HELD, NOW, SIGNED, SPOILERS, USE_CASES, GateCase, Spoiler, digest, quiet_policy
 from voicectl.governance.gate.attestations import Requirement
+from voicectl.governance.gate.explanation import shortfalls
 from voicectl.governance.gate.verdict import SignOffState, decide
 
 
@@ -60,21 +61,33 @@ def test_an_entry_requirement_that_nobody_vouches_for_holds_with_22() -> None:
     needs = (*HELD, Requirement("rollback_plan", "checklist", False, "nobody vouches for it"))
     verdict = decide(
         quiet_policy(), "medium", ("account_changes",), GateCase().evidence(), requirements=needs, signoff=SIGNED,
-        audit_problem=None, tier_below_open=True,
+        audit_problem=None, closed_below=(),
     )  # fmt: skip
     assert verdict.exit_code == 22
 
 
-def test_a_closed_tier_below_holds() -> None:
-    assert GateCase().verdict(tier_below_open=False).exit_code == 20
+def test_a_closed_use_case_of_the_tier_below_holds_and_is_named() -> None:
+    verdict = GateCase().verdict(closed_below=("faq", "order_status"))
+    assert verdict.exit_code == 20
+    assert [line.text for line in shortfalls(verdict, quiet_policy())] == ["tier low: is not open to faq, order_status"]
 
 
 def test_evidence_of_another_tier_is_none() -> None:
     verdict = decide(
         quiet_policy(), "high", ("loan_status",), GateCase().evidence(), requirements=HELD, signoff=SIGNED,
-        audit_problem=None, tier_below_open=True,
+        audit_problem=None, closed_below=(),
     )  # fmt: skip
     assert verdict.exit_code == 22
+
+
+def test_forty_calls_on_a_new_model_in_the_last_hour_are_not_promoted_on_the_old_ones() -> None:
+    case = GateCase()
+    for number in range(40):
+        at, name = NOW - 3000 + 60 * number, USE_CASES[number % len(USE_CASES)]
+        case.rows.append({**case.rows[-1], "call_id": f"new{number}", "trace_id": f"{number:031x}z", "use_case": name,
+                          "started_at": at, "answered_at": at, "ended_at": at + 30, "model_digest": digest("7"),
+                          "resolved": False, "compliance_flagged": True})  # fmt: skip
+    assert case.verdict().decision != "promote"
 
 
 def test_a_use_case_with_calls_enough_of_its_own_can_veto() -> None:

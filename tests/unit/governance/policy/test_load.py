@@ -32,13 +32,24 @@ def line_of(text: str) -> int:
         ("gte: 0.70", "lte: 0.70", "contradictory bar", "gte: 0.70"),
         ("gte: 0.70", "gte: 1.70", "refused", "gte: 0.70"),
         ("gte: 0.70", "gte: '0.70'", "refused", "gte: 0.70"),
-        ("  faq", "  faq", "", ""),
-    ][:5],
+        (
+            "gt: 0.02, over: 24h",
+            "gt: 0.02, over: 1h",
+            "alerts.3.over: an alert on compliance_flag_rate is over 24h",
+            "gt: 0.02",
+        ),
+        ("gt: 0.05, severity", "gt: 0.05, over: 24h, severity", "over defaults.window", "gt: 0.05, severity"),
+    ],
 )
 def test_it_names_the_line_and_the_key(old: str, new: str, said: str, at: str) -> None:
     message = refusal_of(old, new).message
     assert said in message
     assert f"policy.yaml:{line_of(at)}: " in message
+
+
+def test_a_span_that_is_looked_at_may_be_said() -> None:
+    said = TEXT.replace("gt: 0.05, severity", "gt: 0.05, over: 7d, severity", 1)
+    assert parse_policy(FILE, said.encode()).policy.alerts[4].over == 7 * 86_400
 
 
 def test_it_names_the_key_that_was_probably_meant() -> None:
