@@ -160,12 +160,16 @@ def _postgres_engine(location: PostgresServer, timeout_s: float) -> Engine:
         hide_parameters=True,
     )
 
-    def with_password(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+    def connected(_dialect: Any, _record: Any, arguments: Any, parameters: dict[str, Any]) -> Any:
+        # Loaded only for those who have one.
+        from voicectl.governance.store import postgres
+
         # At every connection: a changed password needs no restart.
         if location.password_file is not None:
             parameters["password"] = _password(location.password_file)
+        return postgres.connect(*arguments, patience_s=timeout_s + postgres.MARGIN_S, **parameters)
 
-    event.listen(engine, "do_connect", with_password)
+    event.listen(engine, "do_connect", connected)
     return engine
 
 
