@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from voicectl.core.errors import ConfigError
 from voicectl.governance.store import cells
 from voicectl.governance.store.filerows import FileRow, Problem, read_rows
-from voicectl.governance.store.rows import known_calls
+from voicectl.governance.store.rows import imported_mark, known_calls
 from voicectl.governance.store.store import Store
 from voicectl.governance.store.tables import calls, complaints, imports, scores
 
@@ -189,7 +189,8 @@ def _write_outcomes(connection: Connection, rows: Sequence[_Values]) -> None:
         values = {name: value for name, value in row.items() if value is not None and name != "call_id"}
         if "resolved" in values:
             values.setdefault("resolved_by", "proof")
-        connection.execute(update(calls).where(calls.c.call_id == row["call_id"]).values(values))
+        marked = calls.c.imported.bitwise_or(imported_mark(values))
+        connection.execute(update(calls).where(calls.c.call_id == row["call_id"]).values(**values, imported=marked))
 
 
 def _write_complaints(connection: Connection, rows: Sequence[_Values]) -> None:

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from voicectl.core.records import CallRow, GovernanceEvent, Tier, TurnRow, contained
-from voicectl.governance.recording.fold import RECORDED, RECORDED_TURN, TRANSFERRED, recorded
+from voicectl.governance.recording.fold import CORRECTED, RECORDED, RECORDED_TURN, recorded
 from voicectl.governance.store.tables import calls, events, turns
 
 CALL_FIELDS: Final = tuple(field.name for field in fields(CallRow))
@@ -85,6 +85,11 @@ def save_turns(connection: Connection, rows: Iterable[TurnRow]) -> None:
         connection.execute(_upsert_turn(connection.dialect.name), values)
 
 
+def imported_mark(names: Iterable[str]) -> int:
+    """Return what the column `imported` holds for columns that an import set; only events' own are marked."""
+    return sum(1 << CORRECTED.index(name) for name in names if name in CORRECTED)
+
+
 # Made once: putting such a statement together takes longer than running it.
 
 
@@ -95,27 +100,24 @@ def _insert_new(dialect: str) -> sqlite.Insert | postgresql.Insert:
 
 @cache
 def _upsert_call(dialect: str) -> sqlite.Insert | postgresql.Insert:
-    return _upsert(dialect, calls, ("call_id",), RECORDED, where_known=TRANSFERRED)
+    insert = _insert_into(dialect, calls)
+    changed: dict[str, Any] = {name: insert.excluded[name] for name in RECORDED}
+    for name in CORRECTED:
+        is_imported = calls.c.imported.bitwise_and(imported_mark([name])) != 0
+        changed[name] = case((is_imported, calls.c[name]), else_=insert.excluded[name])
+    return insert.on_conflict_do_update(index_elements=("call_id",), set_=changed)
 
 
 @cache
 def _upsert_turn(dialect: str) -> sqlite.Insert | postgresql.Insert:
-    return _upsert(dialect, turns, ("call_id", "turn"), RECORDED_TURN)
+    insert = _insert_into(dialect, turns)
+    changed = {name: insert.excluded[name] for name in RECORDED_TURN}
+    return insert.on_conflict_do_update(index_elements=("call_id", "turn"), set_=changed)
 
 
 def _insert_into(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return an insert that knows ON CONFLICT, which both databases have and write alike."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-
-
-def _upsert(
-    dialect: str, table: Table, key: Sequence[str], columns: Sequence[str], where_known: Sequence[str] = ()
-) -> sqlite.Insert | postgresql.Insert:
-    """Return an insert that replaces `columns`, and `where_known` by what is not null."""
-    insert = _insert_into(dialect, table)
-    changed: dict[str, Any] = {name: insert.excluded[name] for name in columns}
-    changed |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in where_known}
-    return insert.on_conflict_do_update(index_elements=key, set_=changed)
 
 
 # --- reading --------------------------------------------------------------------------------

@@ -10,11 +10,14 @@ from sqlalchemy import select
 
 from tests.fakes.recorded_call import events_of_call, identity, scribe, store_at, transfer, whole_call, written
 from voicectl.core.errors import ConfigError
-from voicectl.governance.store.imports import ImportRefused, import_file
+from voicectl.core.records import CallRow
+from voicectl.governance.recording.fold import CORRECTED, RECORDED
+from voicectl.governance.store.imports import COLUMNS, ImportRefused, import_file
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.rows import call_of
 from voicectl.governance.store.store import Store
 from voicectl.governance.store.tables import complaints, imports, scores
+from voicectl.service.recording.scribe import Began, Noted
 
 
 @pytest.fixture
@@ -27,6 +30,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def review(**values: Any) -> str:
     row = {"call_id": "sess_1", "name": "x", "value": 1, "reviewer": "qa-1", "at": 1_788_000_000}
     return json.dumps(row | values)
+
+
+def row_of(store: Store, call_id: str) -> CallRow:
+    with store.read() as connection:
+        call = call_of(connection, call_id)
+    assert call is not None
+    return call
 
 
 def taken(store: Store, kind: Any, text: str, name: str = "file.csv") -> Any:
@@ -62,17 +72,53 @@ def test_what_a_call_does_not_tell_of_its_transfer_an_import_may(store: Store) -
     CallRecords(store).append(events[:-1])
     header = "call_id,transfer_attempted,transfer_result,transfer_complete"
     taken(store, "outcomes", f"{header},dead_air_s\nsess_3,true,succeeded,true,2\n")
-    with store.read() as connection:
-        corrected = call_of(connection, "sess_3")
-    # The end comes late, from what was spilled: it must not take away what only the import knew.
+    # The end comes late, from what was spilled: it must not take away what the import knew better.
     CallRecords(store).append(events[-1:])
-    with store.read() as connection:
-        after = call_of(connection, "sess_3")
-    assert corrected is not None
-    assert after is not None
-    assert (corrected.transfer_result, corrected.transfer_complete, corrected.dead_air_s) == ("succeeded", True, 2.0)
-    assert (after.transfer_complete, after.dead_air_s, after.end_reason) == (True, 2.0, "transferred")
+    after = row_of(store, "sess_3")
+    assert (after.transfer_result, after.transfer_complete, after.dead_air_s) == ("succeeded", True, 2.0)
+    assert after.end_reason == "transferred"
     assert after.transfer_payload_digest is not None
+
+
+SAID = {"transfer_attempted": True, "escalated": True, "escalation_trigger": "caller asked", "abandoned": False}
+SAYING = "call_id,transfer_attempted,escalated,escalation_trigger,abandoned\nsess_3,true,true,caller asked,false\n"
+
+
+def test_an_import_for_an_open_call_outranks_its_end(store: Store) -> None:
+    events = events_of_call(identity("sess_3"), turns=1)
+    CallRecords(store).append(events[:2])
+    taken(store, "outcomes", SAYING)
+    CallRecords(store).append(events[2:])
+    after = row_of(store, "sess_3")
+    assert {name: getattr(after, name) for name in SAID} == SAID
+    assert (after.num_turns, after.end_reason) == (1, "caller-hung-up")
+
+
+def test_an_import_for_a_call_that_ended_outlives_its_return_and_late_events(store: Store) -> None:
+    call = identity("sess_3")
+    by = scribe()
+    events = written(by, whole_call(call, turns=1))
+    CallRecords(store).append([events[0], *events[2:]])
+    taken(store, "outcomes", SAYING)
+    back = identity("sess_3", started_at=call.started_at + 100, resumed=True)
+    CallRecords(store).append([events[1], *written(by, [Noted(back, Began(), 0.0)])])
+    after = row_of(store, "sess_3")
+    assert {name: getattr(after, name) for name in SAID} == SAID
+    assert after.ended_at is None
+
+
+def test_a_second_import_corrects_the_first_and_nothing_that_it_does_not_name(store: Store) -> None:
+    events = events_of_call(identity("sess_3"), turns=1)
+    CallRecords(store).append(events[:2])
+    taken(store, "outcomes", SAYING)
+    taken(store, "outcomes", "call_id,escalated\nsess_3,false\n", "second.csv")
+    CallRecords(store).append(events[2:])
+    after = row_of(store, "sess_3")
+    assert (after.escalated, after.transfer_attempted) == (False, True)
+
+
+def test_columns_that_imports_and_events_decide_are_marked() -> None:
+    assert set(CORRECTED) == set(RECORDED) & set(COLUMNS["outcomes"])
 
 
 def test_the_same_bytes_are_taken_once(store: Store) -> None:
