@@ -21,7 +21,7 @@ from voicectl.governance.store.location import PostgresServer
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.retention import prune
 from voicectl.governance.store.rows import CallFilter, call_of, events_of, newest_calls, turns_of
-from voicectl.governance.store.schema import VERSION_TABLE
+from voicectl.governance.store.schema import HEAD, VERSION_TABLE
 from voicectl.governance.store.store import Store, open_store
 from voicectl.governance.store.tables import metadata
 from voicectl.service.recording.recorder import Recorder
@@ -154,6 +154,57 @@ def test_a_read_only_server_is_named_so(store: Store) -> None:
     with pytest.raises(StoreUnavailable, match="read-only"), store.write() as connection:
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         connection.exec_driver_sql("DELETE FROM calls")
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("ALTER TABLE events RENAME COLUMN body TO content", "ALTER TABLE events RENAME COLUMN content TO body"),
+        ("ALTER TABLE turns RENAME TO rounds", "ALTER TABLE rounds RENAME TO turns"),
+    ],
+)
+def test_a_schema_that_is_changed_meanwhile_refuses_no_events(
+    server: Postgres, store: Store, tmp_path: Path, change: str, back: str
+) -> None:
+    at = [0.0]
+    seen = whole_call(identity())
+    writer = Writer(scribe(), lambda: opened(server), Spill(tmp_path, max_bytes=1_000_000), now=lambda: at[0])
+    writer.write(seen[:2])
+    server.execute(change)
+    writer.write(seen[2:])
+    assert (writer.state, writer.counts.num_refused) == ("spilling", 0)
+    assert "its schema is not that of this voicectl" in str(writer.last_error)
+    server.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    at[0] += 100
+    writer.write([])
+    assert "newer than this voicectl" in str(writer.last_error)
+    server.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{HEAD}'")
+    server.execute(back)
+    at[0] += 100
+    writer.write([])
+    writer.close()
+    with store.read() as connection:
+        assert len(events_of(connection, "sess_1")) == 6
+
+
+def test_what_a_server_says_at_the_door_has_its_hint(server: Postgres, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not-this\n")
+    none = server.url.replace("/postgres", "/none")
+    stranger = server.url.replace("voicectl@", "nobody@")
+    for url, file, hint in ((server.url, wrong, "password_file"), (none, server.password_file, "createdb")):
+        with pytest.raises(StoreUnavailable) as refused:
+            open_store(PostgresServer(url, file))
+        assert hint in str(refused.value.hint)
+    with pytest.raises(StoreUnavailable) as refused:
+        open_store(PostgresServer(stranger, wrong))
+    assert "password" in str(refused.value.hint)
+    server.execute("CREATE ROLE guest LOGIN PASSWORD 'guest' CONNECTION LIMIT 0")
+    guest = tmp_path / "guest"
+    guest.write_text("guest\n")
+    with pytest.raises(StoreUnavailable) as refused:
+        open_store(PostgresServer(server.url.replace("voicectl@", "guest@"), guest))
+    assert "max_connections" in str(refused.value.hint)
 
 
 def test_wrong_passwords_and_absent_servers_are_told_without_secrets(server: Postgres, tmp_path: Path) -> None:

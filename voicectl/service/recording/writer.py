@@ -26,6 +26,8 @@ REPLAY_S: Final = 0.5
 """Time for spilled events before new ones are looked at again."""
 FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 30.0
+REFUSED_S: Final = 600.0
+"""How long the state tells that events were refused: nothing else would make anybody look."""
 MAX_LOSERS: Final = 10_000
 """Calls of which it is remembered that they lost events."""
 
@@ -66,6 +68,7 @@ class Writer:
         self._now = now
         self._asked_at: float | None = None
         self._until = math.inf
+        self._refused_until = -math.inf
         self._records: CallRecords | None = None
         self._failures = 0
         self._retry_at = 0.0
@@ -77,7 +80,7 @@ class Writer:
     @property
     def state(self) -> RecordingState:
         """How it goes."""
-        if self._losers:
+        if self._losers or self._now() < self._refused_until:
             return "losing"
         asked_at = self._asked_at
         overdue = asked_at is not None and self._now() - asked_at > self._patience_s
@@ -197,6 +200,7 @@ class Writer:
         for call_id, error in refused:
             count = sum(event.call_id == call_id for event in fresh)
             self._count(num_refused=count)
+            self._refused_until = self._now() + REFUSED_S
             log.error("call_events_refused", session_id=call_id, events=count, error=error.message)
 
     def _fail(self, error: VoicectlError) -> None:

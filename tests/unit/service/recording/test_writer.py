@@ -119,6 +119,17 @@ def test_a_database_that_owes_an_answer_counts_as_down(bench: Bench) -> None:
     assert [*states, bench.writer.state] == ["ok", "spilling", "ok"]
 
 
+def test_a_file_that_is_moved_away_is_noticed_and_made_anew(bench: Bench) -> None:
+    other = identity("sess_2")
+    bench.writer.write(whole_call(CALL))
+    (bench.folder / "records.db").rename(bench.folder / "moved.db")
+    bench.writer.write(whole_call(other))
+    assert bench.writer.state == "spilling"
+    bench.at += 1
+    bench.writer.write([])
+    assert (bench.call("sess_2").num_turns, bench.writer.state) == (2, "ok")
+
+
 def test_the_next_process_replays_what_this_one_left(bench: Bench) -> None:
     bench.fail()
     bench.writer.write(whole_call(CALL))
@@ -171,7 +182,9 @@ def test_a_row_that_is_refused_for_good_holds_up_nobody(bench: Bench) -> None:
     with capture_logs() as logs:
         bench.writer.write([*whole_call(bad, 1)[:1], *turn(good, 2)])
     assert numbers(bench.stored("sess_good")) == list(range(5))
-    assert (bench.writer.counts.num_refused, bench.writer.state) == (1, "ok")
+    assert (bench.writer.counts.num_refused, bench.writer.state) == (1, "losing")
+    bench.at += 1000
+    assert bench.writer.state == "ok"
     assert [entry["event"] for entry in logs] == ["call_events_refused"]
 
 
