@@ -80,7 +80,7 @@ CARD = "4111 1111 1111 1111"
 def test_what_reviewers_wrote_is_redacted_before_any_byte_of_it_is_kept(home: Path) -> None:
     reviews = home / "reviews.jsonl"
     spoken = "and then four one one one, one one one one, one one one one, one one one one"
-    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_788_000_000}
+    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_760_000_100}
     text = f"the agent repeated {CARD} aloud, {spoken}, and never apologised"
     reviews.write_text(json.dumps({**row, "explanation": text, "label": f"pan {CARD}"}))
     assert main(["calls", "import", "--kind", "reviews", str(reviews)]) == 0
@@ -94,7 +94,7 @@ def test_what_reviewers_wrote_is_redacted_before_any_byte_of_it_is_kept(home: Pa
 
 def test_without_a_redactor_no_explanation_is_kept(home: Path) -> None:
     reviews = home / "reviews.jsonl"
-    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_788_000_000}
+    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_760_000_100}
     reviews.write_text(json.dumps({**row, "explanation": "the agent was rude"}))
     assert main(["calls", "import", "--kind", "reviews", str(reviews), "--set", "redaction.enabled=false"]) == 0
     reviews.unlink()

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from voicectl.core.errors import ConfigError
 from voicectl.governance.store import cells
 from voicectl.governance.store.filerows import FileRow, Problem, read_rows
-from voicectl.governance.store.rows import imported_mark, known_calls
+from voicectl.governance.store.rows import call_starts, imported_mark
 from voicectl.governance.store.store import Store
 from voicectl.governance.store.tables import calls, complaints, imports, scores
 
@@ -71,9 +71,13 @@ _KEYS: Final[Mapping[ImportKind, Sequence[str]]] = {
     "reviews": ("call_id", "name", "reviewer"),
 }
 """What may stand in a file once."""
-MAX_LABEL: Final = 64
-_LABELS: Final = ("label", "category", "escalation_trigger")
-"""Short texts that people chose; they pass the redactor where there is one."""
+_LABELS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("label", "category", "escalation_trigger", "reviewer"), 64),
+    "rubric_version": 32,
+}
+"""Short texts that people chose, and their lengths; they pass the redactor where there is one."""
+FUTURE_S: Final = 300.0
+"""How far apart clocks may be before an instant counts as one before its call, or as one to come."""
 
 
 class ImportRefused(ConfigError):
@@ -112,14 +116,16 @@ def import_file(
     problems += _duplicates(rows, _KEYS[kind])
     if kind == "outcomes":
         problems += _contradictions(rows)
+    if redacted is not None:
+        problems += _unkeepable(rows, redacted)
     with store.write() as connection:
         if connection.execute(select(imports.c.import_id).where(imports.c.sha256 == sha256)).first() is not None:
             return Imported(kind, sha256, len(rows), already=True)
-        problems += _strangers(connection, kind, rows)
+        problems += _strangers(connection, kind, rows, now)
         if problems:
             raise ImportRefused(path, sorted(problems, key=lambda problem: (problem.row, problem.what)))
         _WRITERS[kind](connection, [_kept(row, redacted) for row in rows])
-        receipt = {"kind": kind, "sha256": sha256, "source": path.name[:256], "num_rows": len(rows), "at": now}
+        receipt = {"kind": kind, "sha256": sha256, "source": _source(path, redacted), "num_rows": len(rows), "at": now}
         connection.execute(insert(imports).values(receipt))
     return Imported(kind, sha256, len(rows), already=False)
 
@@ -145,6 +151,13 @@ def _contradictions(rows: Sequence[FileRow]) -> list[Problem]:
         values = {name: value for name, value in row.values.items() if value is not None}
         if set(values) <= {"call_id"}:
             found.append(Problem(row.number, "says nothing about its call"))
+        if values.get("abandoned"):
+            # Who left before the first word was neither helped nor handed on.
+            more = [name for name in ("resolved", "transfer_attempted") if values.get(name)]
+            found += [Problem(row.number, f"abandoned and {name} at once") for name in more]
+        if values.get("escalated") is False:
+            more = [name for name in ("escalation_trigger", "escalation_appropriate") if name in values]
+            found += [Problem(row.number, f"{name} with escalated = false") for name in more]
         if "resolved_by" in values and "resolved" not in values:
             found.append(Problem(row.number, "resolved_by without resolved"))
         told = [name for name in ("transfer_result", "transfer_complete", "human_answer_at") if name in values]
@@ -153,11 +166,30 @@ def _contradictions(rows: Sequence[FileRow]) -> list[Problem]:
     return found
 
 
-def _strangers(connection: Connection, kind: ImportKind, rows: Sequence[FileRow]) -> list[Problem]:
-    """Return the rows about calls that do not exist, and complaints that exist already."""
-    ids = {row.number: row.values["call_id"] for row in rows if row.values.get("call_id") is not None}
-    known = known_calls(connection, ids.values())
-    found = [Problem(number, f"there is no call {call_id}") for number, call_id in ids.items() if call_id not in known]
+def _unkeepable(rows: Sequence[FileRow], redacted: Callable[[str], str]) -> list[Problem]:
+    """Return the rows whose key may not be kept: masked, it would be no key any more."""
+    ids = [(row.number, row.values.get("complaint_id")) for row in rows]
+    what = "complaint_id looks like a card number, or what else is redacted"
+    return [Problem(number, what) for number, name in ids if name and redacted(name) != name]
+
+
+def _strangers(connection: Connection, kind: ImportKind, rows: Sequence[FileRow], now: float) -> list[Problem]:
+    """Return the rows about calls that do not exist, or about another time, and complaints that exist already."""
+    started = call_starts(connection, [row.values["call_id"] for row in rows if row.values.get("call_id") is not None])
+    found = []
+    for row in rows:
+        call_id = row.values.get("call_id")
+        if call_id is None:
+            continue
+        if call_id not in started:
+            found.append(Problem(row.number, f"there is no call {call_id}"))
+            continue
+        instants = [(name, row.values[name]) for name in ("received_at", "at") if row.values.get(name) is not None]
+        for name, instant in instants:
+            if instant > now + FUTURE_S:
+                found.append(Problem(row.number, f"{name} is in the future"))
+            if instant < started[call_id] - FUTURE_S:
+                found.append(Problem(row.number, f"{name} is before the start of its call"))
     if kind == "complaints":
         taken = set(connection.execute(select(complaints.c.complaint_id)).scalars())
         found += [
@@ -178,10 +210,16 @@ def _kept(row: FileRow, redacted: Callable[[str], str] | None) -> _Values:
     values = dict(row.values)
     if values.get("explanation"):
         values["explanation"] = None if redacted is None else redacted(values["explanation"])
-    for name in _LABELS:
+    for name, limit in _LABELS.items():
         if redacted is not None and values.get(name):
-            values[name] = redacted(values[name])[:MAX_LABEL]
+            values[name] = redacted(values[name])[:limit]
     return values
+
+
+def _source(path: Path, redacted: Callable[[str], str] | None) -> str:
+    """Return the name of a file as it may be kept; one that is no text is no text for a database either."""
+    name = path.name.encode("utf-8", "replace").decode()
+    return (name if redacted is None else redacted(name))[:256]
 
 
 def _write_outcomes(connection: Connection, rows: Sequence[_Values]) -> None:
@@ -200,10 +238,16 @@ def _write_complaints(connection: Connection, rows: Sequence[_Values]) -> None:
 
 
 def _write_reviews(connection: Connection, rows: Sequence[_Values]) -> None:
-    names = COLUMNS["reviews"]
-    if rows:
-        values = [{name: row.get(name) for name in names} | {"source": "human"} for row in rows]
-        connection.execute(insert(scores), values)
+    for row in rows:
+        values = {name: row.get(name) for name in COLUMNS["reviews"]} | {"source": "human"}
+        pruned_at = select(calls.c.texts_pruned_at).where(calls.c.call_id == row["call_id"])
+        if connection.execute(pruned_at).scalar_one() is not None:
+            # The words of the call went already, and retention will not come by again for these.
+            values["explanation"] = None
+        # A later review by the same person corrects the earlier one, as a later outcome does.
+        same = [scores.c[name] == values[name] for name in ("call_id", "name", "reviewer", "source")]
+        connection.execute(delete(scores).where(*same))
+        connection.execute(insert(scores).values(values))
 
 
 _WRITERS: Final[Mapping[str, Callable[[Connection, Sequence[_Values]], None]]] = {

@@ -171,14 +171,14 @@ def each_call(connection: Connection, wanted: CallFilter, *, batch: int = BATCH)
         after = (rows[-1].started_at, rows[-1].call_id)
 
 
-def known_calls(connection: Connection, ids: Iterable[str]) -> set[str]:
-    """Return those of the ids that are calls."""
+def call_starts(connection: Connection, ids: Iterable[str]) -> dict[str, float]:
+    """Return when those of the ids that are calls began."""
     wanted = list(dict.fromkeys(ids))
-    known: set[str] = set()
-    for start in range(0, len(wanted), BATCH):
-        found = select(calls.c.call_id).where(calls.c.call_id.in_(wanted[start : start + BATCH]))
-        known.update(connection.execute(found).scalars())
-    return known
+    starts: dict[str, float] = {}
+    for at in range(0, len(wanted), BATCH):
+        found = select(calls.c.call_id, calls.c.started_at).where(calls.c.call_id.in_(wanted[at : at + BATCH]))
+        starts.update((row.call_id, row.started_at) for row in connection.execute(found))
+    return starts
 
 
 def call_row(row: Row[Any]) -> CallRow:
