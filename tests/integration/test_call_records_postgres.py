@@ -15,7 +15,7 @@ from tests.fakes.recorded_call import events_of_call, identity, scribe, store_at
 from voicectl.core.errors import ConfigError
 from voicectl.core.sections.governance import Governance, Retention
 from voicectl.governance.store.errors import RowsRejected, StoreRefused, StoreUnavailable
-from voicectl.governance.store.export import export_calls
+from voicectl.governance.store.export import export_rows
 from voicectl.governance.store.imports import ImportRefused, import_file
 from voicectl.governance.store.location import PostgresServer
 from voicectl.governance.store.recording import CallRecords
@@ -241,7 +241,7 @@ def test_exports_imports_and_pruning_work_alike(store: Store, tmp_path: Path) ->
     strange.write_text('{"call_id": "sess_9", "resolved": true}\n')
     with pytest.raises(ImportRefused, match="row 1: there is no call sess_9"):
         import_file(store, "outcomes", strange, now=1.0)
-    assert export_calls(store, CallFilter(outcome="resolved"), tmp_path / "calls.csv", "csv") == 1
+    assert export_rows(store, "calls", CallFilter(outcome="resolved"), tmp_path / "calls.csv", "csv") == 1
     assert prune(store, Retention(), 1_760_000_000.0 + 100 * 86_400).num_texts == 1
     with store.read() as connection:
         assert [row.transcript for row in turns_of(connection, "sess_1")] == [None, None]

@@ -1,8 +1,11 @@
 """`voicectl calls`: list, show, export and prune the records of calls, and import what others know about them."""
 
 import re
+import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -55,6 +58,13 @@ class FormatChoice(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
+
+
+class WhatChoice(StrEnum):
+    """What a row of an export is."""
+
+    CALLS = "calls"
+    TURNS = "turns"
 
 
 class KindChoice(StrEnum):
@@ -133,7 +143,8 @@ def show_command(
 @app.command("export", epilog="Example: voicectl calls export --since 30d --format parquet --out calls.parquet")
 def export_command(
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to; replaced if it exists.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to; a file there is replaced.")],
+    what: Annotated[WhatChoice, typer.Option("--what", help="What a row is.")] = WhatChoice.CALLS,
     file_format: Annotated[FormatChoice, typer.Option("--format", "-f", help="Kind of file.")] = FormatChoice.CSV,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -144,8 +155,8 @@ def export_command(
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the rows of calls into a file, oldest first."""
-    from voicectl.governance.store.export import export_calls
+    """Write the rows of calls, or of their turns, into a file, oldest first."""
+    from voicectl.governance.store.export import export_rows
     from voicectl.governance.store.rows import count_calls
 
     wanted = _filter(since, until, use_case, tier, outcome)
@@ -155,11 +166,18 @@ def export_command(
             total = count_calls(connection, wanted)
         with output.progress("items") as bars:
             task = bars.add_task("calls", total=total or None)
-            num_rows = export_calls(
-                store, wanted, out, file_format.value, on_batch=lambda count: bars.advance(task, count)
-            )
-    document = {"file": str(out), "format": file_format.value, "calls": num_rows}
-    output.result(document, lambda console: console.print(f"{num_rows} calls written to {out}", markup=False))
+            with _ended_by_sigterm():
+                num_rows = export_rows(
+                    store,
+                    what.value,
+                    wanted,
+                    out,
+                    file_format.value,
+                    on_batch=lambda count: bars.advance(task, count),
+                )
+    document = {"file": _named(out), "format": file_format.value, what.value: num_rows}
+    said = f"{num_rows} {what.value} written to {_plain(str(out))}"
+    output.result(document, lambda console: console.print(said, markup=False))
 
 
 @app.command("import", epilog="Example: voicectl calls import --kind outcomes outcomes.csv")
@@ -184,11 +202,10 @@ def import_command(
     with _store(profile, settings) as store:
         redacted = None if redactor is None else redactor.text
         taken = import_file(store, wanted, file, now=time.time(), redacted=redacted)
-    document = {"kind": taken.kind, "file": str(file), "sha256": taken.sha256, "rows": taken.num_rows}
+    document = {"kind": taken.kind, "file": _named(file), "sha256": taken.sha256, "rows": taken.num_rows}
     said = "was imported before, nothing changed" if taken.already else f"{taken.num_rows} {taken.kind} imported"
-    Output(json=json).result(
-        {**document, "already": taken.already}, lambda console: console.print(f"{file}: {said}", markup=False)
-    )
+    told = f"{_plain(str(file))}: {said}"
+    Output(json=json).result({**document, "already": taken.already}, lambda console: console.print(told, markup=False))
 
 
 @app.command("prune", epilog="Example: voicectl calls prune --dry-run")
@@ -225,6 +242,16 @@ def _store(profile: str | None, settings: list[str] | None) -> "Store":
     from voicectl.governance.store.store import open_store
 
     return open_store(location_of(chosen_profile(profile, settings).governance), timeout_s=30.0, create=False)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the work as an error would, with what it began cleared away."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _filter(
@@ -301,17 +328,27 @@ def _print_call(
 ) -> None:
     for name, value in document.items():
         if value is not None:
-            console.print(f"{name:<24} {_shown(name, value)}", markup=False)
+            console.print(f"{name:<24} {_plain(_shown(name, value))}", markup=False)
     for turn in turns:
         v2v = "-" if turn.v2v_s is None else f"{turn.v2v_s * 1000:.0f} ms"
         console.print(f"\nturn {turn.turn}, v2v {v2v}{', interrupted' if turn.interrupted else ''}", markup=False)
         for who, said in (("caller", turn.transcript), ("agent", turn.reply)):
             if said:
-                console.print(f"  {who:<6}  {said}", markup=False)
+                console.print(f"  {who:<6}  {_plain(said)}", markup=False)
     if events:
         console.print()
     for event in events:
         console.print(f"{event.sequence:>6}  {_utc(event.at)}  {event.kind}", markup=False)
+
+
+def _named(path: Path) -> str:
+    """Return a path for programs; bytes in it that are no text are escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(text: str) -> str:
+    """Return what others wrote so that no terminal obeys it: what cannot be printed, or turns text round, escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _shown(name: str, value: Any) -> str:

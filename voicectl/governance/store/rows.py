@@ -141,6 +141,16 @@ def turns_of(connection: Connection, call_id: str) -> list[TurnRow]:
     return [turn_row(row) for row in connection.execute(found)]
 
 
+def turns_of_all(connection: Connection, call_ids: Sequence[str]) -> Iterator[TurnRow]:
+    """Yield the turns of calls, in the order of their ids in `call_ids`."""
+    of_call: dict[str, list[TurnRow]] = {call_id: [] for call_id in call_ids}
+    found = select(turns).where(turns.c.call_id.in_(call_ids)).order_by(turns.c.turn)
+    for row in connection.execute(found):
+        of_call[row.call_id].append(turn_row(row))
+    for rows in of_call.values():
+        yield from rows
+
+
 def newest_calls(connection: Connection, wanted: CallFilter, limit: int) -> list[CallRow]:
     """Return the latest calls, newest first."""
     found = select(calls).where(*wanted.conditions()).order_by(calls.c.started_at.desc(), calls.c.call_id).limit(limit)
