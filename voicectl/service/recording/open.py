@@ -11,9 +11,10 @@ from voicectl.governance.store.location import location_of
 from voicectl.governance.store.store import open_store
 from voicectl.service.recording.digests import PolicyInForce, config_digest, model_digest
 from voicectl.service.recording.hashkey import caller_hash_key
+from voicectl.service.recording.pseudonyms import caller_hash
 from voicectl.service.recording.recorder import Recorder
 from voicectl.service.recording.retainer import Retainer
-from voicectl.service.recording.scribe import Scribe, Surroundings, caller_hash, digest
+from voicectl.service.recording.scribe import Scribe, Surroundings, digest
 from voicectl.service.recording.spill import Spill
 from voicectl.service.recording.writer import Writer
 

@@ -1,7 +1,6 @@
 """Turns what observers saw into events that may be written: numbered, in order, redacted. Runs off the event loop."""
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +14,12 @@ from voicectl.governance.recording.compliance import STATED, Phrases, stated
 from voicectl.governance.recording.transfers import told
 from voicectl.governance.score.rubric import packaged_rubric
 from voicectl.service.operations.call_metrics import outcome_of
+from voicectl.service.recording.pseudonyms import id_hash
 
 MAX_TEXT: Final = 32_768
 MAX_REASON: Final = 64
 MAX_VALUE: Final = 512
 MAX_ID: Final = 128
-_LETTERS: Final = str.maketrans("0123456789", "ghijklmnop")
 LEAP_PER_MS: Final = 4096
 """Where a call is taken up again, its events are numbered from the milliseconds of that instant times this."""
 MAX_REMEMBERED: Final = 10_000
@@ -109,7 +108,7 @@ class Scribe:
         self._phrases: Final = Phrases(packaged_rubric())
         self._pages: dict[str, _Page] = {}
         self._ended: dict[str, int] = {}
-        self._id_key: Final = secrets.token_bytes(32)
+        self._masked_id: Final = id_hash(secrets.token_bytes(32))
         self._writers: Final[dict[type, Callable[[Noted, _Page, Any], _Written]]] = {
             Began: lambda _noted, _page, _event: [],
             Ended: self._end,
@@ -338,9 +337,7 @@ class Scribe:
         whole = _bounded(item_id, len(item_id))
         if self._redactor is not None and self._redactor.text(whole) == whole:
             return whole[:MAX_ID]
-        digested = hmac.new(self._id_key, whole.encode(), hashlib.sha256).hexdigest()
-        # In letters alone: digits could look like a number again.
-        return f"masked_{digested.translate(_LETTERS)}"
+        return self._masked_id(whole)
 
     def _told(self, text: str, limit: int) -> str:
         """Return a text that is not part of the conversation, such as a reason: others wrote it, who may quote."""
@@ -352,19 +349,6 @@ class Scribe:
             (kinds.REVISED, {"item_id": self._item_id(text.key), kinds.WORDS: text.text[:MAX_TEXT], **_counted(page)})
             for text in texts
         ]
-
-
-def caller_hash(key: bytes) -> Callable[[str], str]:
-    """Return the function that makes of a caller's number what is kept of it: HMAC-SHA256, in hex.
-
-    Numbers are compared without spaces and punctuation, so that one caller is one key.
-    """
-
-    def keyed(caller: str) -> str:
-        plain = "".join(char for char in caller.casefold() if char.isalnum() or char in "+@")
-        return hmac.new(key, plain.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
-
-    return keyed
 
 
 def digest(text: str) -> str:

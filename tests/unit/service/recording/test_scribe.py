@@ -3,7 +3,8 @@
 from tests.fakes.recorded_call import AROUND, STARTED_AT, identity, scribe, turn, whole_call, written
 from tests.fakes.redaction import MASK, SECRET, FakeRedactor
 from voicectl.core import events as ev
-from voicectl.service.recording.scribe import LEAP_PER_MS, Began, Ended, Noted, Scribe, caller_hash
+from voicectl.service.recording.pseudonyms import caller_hash
+from voicectl.service.recording.scribe import LEAP_PER_MS, Began, Ended, Noted, Scribe
 
 CALL = identity(attributes={"caller": "+49 30 1234", "ticket": "42", "note": f"pan {SECRET}", "dropped": "x"})
 
@@ -145,9 +146,3 @@ def test_a_confession_about_a_call_that_is_over_does_not_open_it_again() -> None
     confession = by.confess(CALL, 4, STARTED_AT + 99)
     assert (confession.sequence, confession.kind) == (4, "events_lost")
     assert by.live == ()
-
-
-def test_one_caller_is_one_key_however_the_number_is_written() -> None:
-    keyed = caller_hash(b"k" * 32)
-    assert keyed("+49 (30) 12-34") == keyed("+49301234")
-    assert keyed("+49301234") != caller_hash(b"x" * 32)("+49301234")
