@@ -179,17 +179,10 @@ def _strangers(connection: Connection, kind: ImportKind, rows: Sequence[FileRow]
     found = []
     for row in rows:
         call_id = row.values.get("call_id")
-        if call_id is None:
-            continue
-        if call_id not in started:
+        if call_id in started:
+            found += _untimely(kind, row, started[call_id], now)
+        elif call_id is not None:
             found.append(Problem(row.number, f"there is no call {call_id}"))
-            continue
-        instants = [(name, row.values[name]) for name in ("received_at", "at") if row.values.get(name) is not None]
-        for name, instant in instants:
-            if instant > now + FUTURE_S:
-                found.append(Problem(row.number, f"{name} is in the future"))
-            if instant < started[call_id] - FUTURE_S:
-                found.append(Problem(row.number, f"{name} is before the start of its call"))
     if kind == "complaints":
         taken = set(connection.execute(select(complaints.c.complaint_id)).scalars())
         found += [
@@ -197,6 +190,17 @@ def _strangers(connection: Connection, kind: ImportKind, rows: Sequence[FileRow]
             for row in rows
             if row.values.get("complaint_id") in taken
         ]
+    return found
+
+
+def _untimely(kind: ImportKind, row: FileRow, started_at: float, now: float) -> list[Problem]:
+    found = []
+    for name in (name for name, read in COLUMNS[kind].items() if read is cells.instant):
+        instant = row.values.get(name)
+        if instant is not None and instant > now + FUTURE_S:
+            found.append(Problem(row.number, f"{name} is in the future"))
+        if instant is not None and instant < started_at - FUTURE_S:
+            found.append(Problem(row.number, f"{name} is before the start of its call"))
     return found
 
 

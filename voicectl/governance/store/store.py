@@ -55,7 +55,9 @@ class Store:
         with explained(self.place):
             if self._file is not None and _inode_of(self._file) != self._inode:
                 # Its connections still reach the old file, which nobody will read again.
-                raise StoreUnavailable(f"{self.place}: it was moved or removed", hint="it is made anew")
+                raise StoreUnavailable(
+                    f"{self.place}: it was moved or removed", hint="put it back; the gateway makes a new one until then"
+                )
             with self._writer.begin() as connection:
                 yield connection
 

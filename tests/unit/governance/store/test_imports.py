@@ -213,6 +213,7 @@ def test_every_wrong_row_is_told_with_its_number_and_nothing_is_taken(store: Sto
         ("outcomes", "call_id,resolved,abandoned\nsess_1,true,true\n", "a.csv", (2, "abandoned and resolved")),
         ("outcomes", "call_id,transfer_attempted,abandoned\nsess_1,1,1\n", "a.csv", (2, "abandoned and transfer")),
         ("outcomes", "call_id,escalated,escalation_trigger\nsess_1,0,x\n", "a.csv", (2, "escalated = false")),
+        ("outcomes", "call_id,transfer_attempted,screen_pop_at\nsess_1,1,1759000000\n", "a.csv", (2, "before the")),
         ("reviews", review(at=NOW + 999), "a.jsonl", (1, "in the future")),
         ("reviews", review(value=7), "a.jsonl", (1, "between 0 and 1")),
         ("reviews", review(name="X Y"), "a.jsonl", (1, "form")),
