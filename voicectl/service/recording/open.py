@@ -19,6 +19,8 @@ from voicectl.service.recording.spill import Spill
 from voicectl.service.recording.writer import Writer
 
 DEFAULT_SPILL: Final = "records/spill"
+RETENTION_WAIT_S: Final = 30.0
+"""How long retention waits for the database: nobody waits for it, and it may read over years of calls."""
 
 
 def call_recorder(profile: Profile, *, redactor: Redactor | None) -> Recorder | None:
@@ -51,6 +53,6 @@ def call_recorder(profile: Profile, *, redactor: Redactor | None) -> Recorder | 
         patience_s=settings.storage_s,
     )
     retainer = Retainer(
-        settings.retention, lambda: open_store(location_of(settings), timeout_s=settings.storage_s, create=False)
+        settings.retention, lambda: open_store(location_of(settings), timeout_s=RETENTION_WAIT_S, create=False)
     )
     return Recorder(settings, writer, scribe, retainer)
