@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.fakes.recorded_call import identity, scribe, turn, whole_call
 from voicectl.core import events as ev
 from voicectl.core.log import configure
-from voicectl.governance.store.export import export_calls
+from voicectl.governance.store.export import export_rows
 from voicectl.governance.store.location import SqliteFile
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.rows import CallFilter
@@ -101,7 +101,7 @@ def exported(folder: Path, rows: int) -> dict[str, Any]:
     results = {}
     for file_format in ("csv", "jsonl", "parquet"):
         cpu, wall = time.process_time(), time.perf_counter()
-        count = export_calls(store, CallFilter(), folder / f"calls.{file_format}", file_format)  # type: ignore[arg-type]
+        count = export_rows(store, "calls", CallFilter(), folder / f"calls.{file_format}", file_format)  # type: ignore[arg-type]
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         size = (folder / f"calls.{file_format}").stat().st_size
         results[file_format] = {"rows": count, "cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "bytes": size}

@@ -4,12 +4,13 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,20 @@ class Postgres:
             self._child.wait(30)
             self._child = None
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Have all its processes stopped: it accepts connections and answers nothing."""
+        assert self._child is not None
+        pids = [self._child.pid, *_children(self._child.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def execute(self, statement: str) -> None:
         import psycopg
 
@@ -92,6 +107,10 @@ class Postgres:
         done = subprocess.run(command, user=self._user, cwd=self._folder, capture_output=True, timeout=120, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode())
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def unprivileged() -> str | None:

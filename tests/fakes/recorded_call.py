@@ -12,7 +12,8 @@ from voicectl.core.ports import CallIdentity, Purpose, Redactor
 from voicectl.core.records import GovernanceEvent
 from voicectl.governance.store.location import SqliteFile
 from voicectl.governance.store.store import Store, open_store
-from voicectl.service.recording.scribe import Began, Ended, Noted, Scribe, Surroundings, caller_hash
+from voicectl.service.recording.pseudonyms import caller_hash
+from voicectl.service.recording.scribe import Began, Ended, Noted, Scribe, Surroundings
 
 STARTED_AT = 1_760_000_000.0
 ORDER_STATUS = Purpose("order_status", "low")

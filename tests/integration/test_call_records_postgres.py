@@ -1,5 +1,6 @@
 """Call records in a real PostgreSQL: the same rows as in SQLite, and calls that go on while it is gone."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,20 +9,23 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from structlog.testing import capture_logs
 
+from tests.fakes.conversation import eventually
 from tests.fakes.postgres import Postgres, postgres
 from tests.fakes.recorded_call import events_of_call, identity, scribe, store_at, turn, whole_call
 from voicectl.core.errors import ConfigError
-from voicectl.core.sections.governance import Retention
+from voicectl.core.sections.governance import Governance, Retention
 from voicectl.governance.store.errors import RowsRejected, StoreRefused, StoreUnavailable
-from voicectl.governance.store.export import export_calls
+from voicectl.governance.store.export import export_rows
 from voicectl.governance.store.imports import ImportRefused, import_file
 from voicectl.governance.store.location import PostgresServer
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.retention import prune
 from voicectl.governance.store.rows import CallFilter, call_of, events_of, newest_calls, turns_of
-from voicectl.governance.store.schema import VERSION_TABLE
+from voicectl.governance.store.schema import HEAD, VERSION_TABLE
 from voicectl.governance.store.store import Store, open_store
 from voicectl.governance.store.tables import metadata
+from voicectl.service.recording.recorder import Recorder
+from voicectl.service.recording.retainer import Retainer
 from voicectl.service.recording.scribe import Began, Noted
 from voicectl.service.recording.spill import Spill
 from voicectl.service.recording.writer import Writer
@@ -43,8 +47,8 @@ def store(server: Postgres) -> Iterator[Store]:
         yield fresh
 
 
-def opened(server: Postgres, *, create: bool = True) -> Store:
-    return open_store(PostgresServer(server.url, server.password_file), timeout_s=3.0, create=create)
+def opened(server: Postgres, *, create: bool = True, timeout_s: float = 3.0) -> Store:
+    return open_store(PostgresServer(server.url, server.password_file), timeout_s=timeout_s, create=create)
 
 
 def test_migrations_arrive_at_the_tables(store: Store) -> None:
@@ -94,6 +98,51 @@ def test_a_server_that_is_killed_in_mid_call_costs_nothing_but_time(
     assert server.password not in str(logs)
 
 
+async def test_a_server_that_hangs_costs_no_event_and_is_told_of(
+    server: Postgres, store: Store, tmp_path: Path
+) -> None:
+    """Its processes are stopped in mid-call, as by a host that thrashes; the gateway ends, the next one goes on."""
+    call = identity()
+    seen = whole_call(call, turns=6)
+    wanted = Governance(commit_interval_s=0.01, storage_s=0.5, flush_s=0.5)
+
+    def recorder() -> Recorder:
+        by = scribe()
+        spill = Spill(tmp_path, max_bytes=1_000_000)
+        writer = Writer(by, lambda: opened(server, timeout_s=0.5), spill, patience_s=0.5)
+        return Recorder(wanted, writer, by, Retainer(wanted.retention, lambda: opened(server)))
+
+    async with recorder() as first:
+        for noted in seen[:6]:
+            first.offer(noted)
+        await eventually(lambda: first.health().counts.num_stored > 0)
+        with server.hanging():
+            for noted in seen[6:]:
+                first.offer(noted)
+            async with asyncio.timeout(10):
+                await eventually(lambda: first.health().state == "spilling")
+                await first.close()
+            assert first.health().counts.num_lost == 0
+            assert first.health().num_queued == 0
+            assert first.health().spilled_bytes > 0
+    async with recorder() as second:
+        await eventually(lambda: second.health().counts.num_replayed > 0)
+    with store.read() as connection:
+        row = call_of(connection, "sess_1")
+        events = events_of(connection, "sess_1")
+    assert [event.sequence for event in events] == list(range(14))
+    assert row is not None
+    assert (row.num_turns, row.incomplete, row.end_reason) == (6, False, "caller-hung-up")
+
+
+def test_a_server_that_hangs_is_given_up_in_time(server: Postgres, store: Store) -> None:
+    with opened(server, timeout_s=0.3) as impatient:
+        CallRecords(impatient).append(events_of_call(identity())[:2])
+        with server.hanging(), pytest.raises(StoreUnavailable, match="time"):
+            CallRecords(impatient).append(events_of_call(identity()))
+        CallRecords(impatient).append(events_of_call(identity()))
+
+
 def test_a_locked_table_is_waited_for_no_longer_than_allowed(server: Postgres, store: Store) -> None:
     with open_store(PostgresServer(server.url, server.password_file), timeout_s=0.2) as impatient, store.write() as one:
         one.exec_driver_sql("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
@@ -105,6 +154,57 @@ def test_a_read_only_server_is_named_so(store: Store) -> None:
     with pytest.raises(StoreUnavailable, match="read-only"), store.write() as connection:
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         connection.exec_driver_sql("DELETE FROM calls")
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("ALTER TABLE events RENAME COLUMN body TO content", "ALTER TABLE events RENAME COLUMN content TO body"),
+        ("ALTER TABLE turns RENAME TO rounds", "ALTER TABLE rounds RENAME TO turns"),
+    ],
+)
+def test_a_schema_that_is_changed_meanwhile_refuses_no_events(
+    server: Postgres, store: Store, tmp_path: Path, change: str, back: str
+) -> None:
+    at = [0.0]
+    seen = whole_call(identity())
+    writer = Writer(scribe(), lambda: opened(server), Spill(tmp_path, max_bytes=1_000_000), now=lambda: at[0])
+    writer.write(seen[:2])
+    server.execute(change)
+    writer.write(seen[2:])
+    assert (writer.state, writer.counts.num_refused) == ("spilling", 0)
+    assert "its schema is not that of this voicectl" in str(writer.last_error)
+    server.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    at[0] += 100
+    writer.write([])
+    assert "newer than this voicectl" in str(writer.last_error)
+    server.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{HEAD}'")
+    server.execute(back)
+    at[0] += 100
+    writer.write([])
+    writer.close()
+    with store.read() as connection:
+        assert len(events_of(connection, "sess_1")) == 6
+
+
+def test_what_a_server_says_at_the_door_has_its_hint(server: Postgres, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not-this\n")
+    none = server.url.replace("/postgres", "/none")
+    stranger = server.url.replace("voicectl@", "nobody@")
+    for url, file, hint in ((server.url, wrong, "password_file"), (none, server.password_file, "createdb")):
+        with pytest.raises(StoreUnavailable) as refused:
+            open_store(PostgresServer(url, file))
+        assert hint in str(refused.value.hint)
+    with pytest.raises(StoreUnavailable) as refused:
+        open_store(PostgresServer(stranger, wrong))
+    assert "password" in str(refused.value.hint)
+    server.execute("CREATE ROLE guest LOGIN PASSWORD 'guest' CONNECTION LIMIT 0")
+    guest = tmp_path / "guest"
+    guest.write_text("guest\n")
+    with pytest.raises(StoreUnavailable) as refused:
+        open_store(PostgresServer(server.url.replace("voicectl@", "guest@"), guest))
+    assert "max_connections" in str(refused.value.hint)
 
 
 def test_wrong_passwords_and_absent_servers_are_told_without_secrets(server: Postgres, tmp_path: Path) -> None:
@@ -141,7 +241,7 @@ def test_exports_imports_and_pruning_work_alike(store: Store, tmp_path: Path) ->
     strange.write_text('{"call_id": "sess_9", "resolved": true}\n')
     with pytest.raises(ImportRefused, match="row 1: there is no call sess_9"):
         import_file(store, "outcomes", strange, now=1.0)
-    assert export_calls(store, CallFilter(outcome="resolved"), tmp_path / "calls.csv", "csv") == 1
+    assert export_rows(store, "calls", CallFilter(outcome="resolved"), tmp_path / "calls.csv", "csv") == 1
     assert prune(store, Retention(), 1_760_000_000.0 + 100 * 86_400).num_texts == 1
     with store.read() as connection:
         assert [row.transcript for row in turns_of(connection, "sess_1")] == [None, None]

@@ -1,24 +1,27 @@
 """`voicectl calls`: list, show, export and prune the records of calls, and import what others know about them."""
 
 import re
+import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from voicectl.cli.calls_score import app as scoring
+from voicectl.cli.calls_shown import named, plain, print_call, print_calls
 from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
 from voicectl.cli.output import Output
-from voicectl.core.errors import ConfigError, UsageError
+from voicectl.core.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from voicectl.core.records import CallRow, GovernanceEvent, TurnRow
     from voicectl.governance.store.imports import ImportKind
     from voicectl.governance.store.rows import CallFilter
     from voicectl.governance.store.store import Store
@@ -55,6 +58,13 @@ class FormatChoice(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
+
+
+class WhatChoice(StrEnum):
+    """What a row of an export is."""
+
+    CALLS = "calls"
+    TURNS = "turns"
 
 
 class KindChoice(StrEnum):
@@ -102,7 +112,7 @@ def list_command(
     if total > len(found):
         output.note(f"{len(found)} of {total} calls; more with --limit")
     document = {"store": store.place, "total": total, "calls": [call_document(call) for call in found]}
-    output.result(document, lambda console: _print_calls(console, found))
+    output.result(document, lambda console: print_calls(console, found))
 
 
 @app.command("show", epilog="Example: voicectl calls show sess_0123456789abcdef01234567")
@@ -128,13 +138,14 @@ def show_command(
     document = {**call_document(call), "turns": [asdict(turn) for turn in turns]}
     if with_events:
         document["events"] = [asdict(event) for event in events]
-    Output(json=json).result(document, lambda console: _print_call(console, call_document(call), turns, events))
+    Output(json=json).result(document, lambda console: print_call(console, call_document(call), turns, events))
 
 
 @app.command("export", epilog="Example: voicectl calls export --since 30d --format parquet --out calls.parquet")
 def export_command(
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to; replaced if it exists.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to; a file there is replaced.")],
+    what: Annotated[WhatChoice, typer.Option("--what", help="What a row is.")] = WhatChoice.CALLS,
     file_format: Annotated[FormatChoice, typer.Option("--format", "-f", help="Kind of file.")] = FormatChoice.CSV,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -145,8 +156,8 @@ def export_command(
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the rows of calls into a file, oldest first."""
-    from voicectl.governance.store.export import export_calls
+    """Write the rows of calls, or of their turns, into a file, oldest first."""
+    from voicectl.governance.store.export import export_rows
     from voicectl.governance.store.rows import count_calls
 
     wanted = _filter(since, until, use_case, tier, outcome)
@@ -156,11 +167,18 @@ def export_command(
             total = count_calls(connection, wanted)
         with output.progress("items") as bars:
             task = bars.add_task("calls", total=total or None)
-            num_rows = export_calls(
-                store, wanted, out, file_format.value, on_batch=lambda count: bars.advance(task, count)
-            )
-    document = {"file": str(out), "format": file_format.value, "calls": num_rows}
-    output.result(document, lambda console: console.print(f"{num_rows} calls written to {out}", markup=False))
+            with _ended_by_sigterm():
+                num_rows = export_rows(
+                    store,
+                    what.value,
+                    wanted,
+                    out,
+                    file_format.value,
+                    on_batch=lambda count: bars.advance(task, count),
+                )
+    document = {"file": named(out), "format": file_format.value, what.value: num_rows}
+    said = f"{num_rows} {what.value} written to {plain(str(out))}"
+    output.result(document, lambda console: console.print(said, markup=False))
 
 
 @app.command("import", epilog="Example: voicectl calls import --kind outcomes outcomes.csv")
@@ -188,11 +206,10 @@ def import_command(
         redacted = None if redactor is None else redactor.text
         taken = import_file(store, wanted, file, now=time.time(), redacted=redacted)
     tell_reported(chosen.audit, taken.violations, taken.sha256)
-    document = {"kind": taken.kind, "file": str(file), "sha256": taken.sha256, "rows": taken.num_rows}
+    document = {"kind": taken.kind, "file": named(file), "sha256": taken.sha256, "rows": taken.num_rows}
     said = "was imported before, nothing changed" if taken.already else f"{taken.num_rows} {taken.kind} imported"
-    Output(json=json).result(
-        {**document, "already": taken.already}, lambda console: console.print(f"{file}: {said}", markup=False)
-    )
+    told = f"{plain(str(file))}: {said}"
+    Output(json=json).result({**document, "already": taken.already}, lambda console: console.print(told, markup=False))
 
 
 @app.command("prune", epilog="Example: voicectl calls prune --dry-run")
@@ -231,6 +248,16 @@ def _store(profile: str | None, settings: list[str] | None) -> "Store":
     return open_store(location_of(chosen_profile(profile, settings).governance), timeout_s=30.0, create=False)
 
 
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the work as an error would, with what it began cleared away."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _filter(
     since: str | None, until: str | None, use_case: str | None, tier: TierChoice | None, outcome: OutcomeChoice | None
 ) -> "CallFilter":
@@ -257,77 +284,3 @@ def _instant(option: str, text: str, now: float) -> float:
             f"{option} {text!r} is no time", hint="write 2026-09-04, 2026-09-04T12:00:00Z, or 7d for a week ago"
         ) from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-
-
-# --- for people -----------------------------------------------------------------------------
-
-
-def _print_calls(console: "Console", found: "Sequence[CallRow]") -> None:
-    from rich.table import Table
-
-    if not found:
-        console.print("no calls")
-        return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("started (UTC)", no_wrap=True)
-    table.add_column("call", no_wrap=True)
-    table.add_column("use case", overflow="ellipsis", no_wrap=True, max_width=16)
-    table.add_column("tier", no_wrap=True)
-    table.add_column("turns", justify="right")
-    table.add_column("went", no_wrap=True)
-    for call in found:
-        started = f"{datetime.fromtimestamp(call.started_at, UTC):%m-%d %H:%M}"
-        table.add_row(started, call.call_id, call.use_case, call.tier[:4], str(call.num_turns), _went(call))
-    console.print(table)
-
-
-def _went(call: "CallRow") -> str:
-    """Return the one word that says most about a call."""
-    from voicectl.core.records import contained
-
-    if call.ended_at is None:
-        return "open"
-    for word, holds in (
-        ("incomplete", call.incomplete),
-        ("transferred", call.transfer_attempted),
-        ("escalated", call.escalated),
-        ("abandoned", call.abandoned),
-        ("contained", contained(call)),
-        ("resolved", call.resolved),
-    ):
-        if holds:
-            return word
-    return "unresolved" if call.resolved is False else (call.end_reason or "ended")
-
-
-def _print_call(
-    console: "Console", document: dict[str, Any], turns: "Sequence[TurnRow]", events: "Sequence[GovernanceEvent]"
-) -> None:
-    for name, value in document.items():
-        if value is not None:
-            console.print(f"{name:<24} {_shown(name, value)}", markup=False)
-    for turn in turns:
-        v2v = "-" if turn.v2v_s is None else f"{turn.v2v_s * 1000:.0f} ms"
-        console.print(f"\nturn {turn.turn}, v2v {v2v}{', interrupted' if turn.interrupted else ''}", markup=False)
-        for who, said in (("caller", turn.transcript), ("agent", turn.reply)):
-            if said:
-                console.print(f"  {who:<6}  {said}", markup=False)
-    if events:
-        console.print()
-    for event in events:
-        console.print(f"{event.sequence:>6}  {_utc(event.at)}  {event.kind}", markup=False)
-
-
-def _shown(name: str, value: Any) -> str:
-    if name.endswith("_at") and isinstance(value, float):
-        return _utc(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _utc(at: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, ValueError) as error:
-        raise ConfigError(f"{at!r} is no instant") from error

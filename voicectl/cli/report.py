@@ -1,8 +1,6 @@
 """`voicectl report weekly|monthly|quarterly`: digests of the governance cadence, for the roles that own them."""
 
-import os
 import sys
-import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -12,6 +10,7 @@ import typer
 
 from voicectl.cli.options import JsonOption, ProfileOption, SetOption, chosen_profile
 from voicectl.cli.output import Output
+from voicectl.core.disk import replacing
 from voicectl.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,13 +142,7 @@ def _check_out(out: Path | None) -> None:
 def _write(out: Path, text: str) -> None:
     """Write a file as a whole, readable by its owner alone: a report quotes callers."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.absolute().parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(name).replace(out)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replacing(out.absolute()) as fresh:
+            fresh.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out}: {error.strerror}", hint="name another file with --out") from error

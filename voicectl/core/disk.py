@@ -1,8 +1,10 @@
-"""Have on the disk what must outlive a loss of power, and read from it nothing but files."""
+"""Have on the disk what must outlive a loss of power, files there whole or not at all, and read only files."""
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,3 +26,24 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(fd)
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return os.fdopen(fd, "rb")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a fresh private file that takes the place of `path` in the end; of one that is not finished nothing stays.
+
+    Raises OSError, also for what is no regular file: a device or a pipe that is replaced is no more.
+    """
+    with suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            raise OSError(errno.EEXIST, "it is a symbolic link; name the file that it leads to")
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EEXIST, "it is there and no regular file")
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        yield fresh
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,17 +1,20 @@
 """`voicectl calls` on a database of its own."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes.recorded_call import events_of_call, identity
+from tests.fakes.recorded_call import events_of_call, identity, scribe, turn, written
 from voicectl.cli.main import main
 from voicectl.governance.audit.verify import entries
 from voicectl.governance.store.location import DEFAULT_FILE, SqliteFile
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.store import open_store
+from voicectl.service.recording.scribe import Began, Noted
 
 
 @pytest.fixture
@@ -75,13 +78,58 @@ def test_export_and_import_tell_what_they_did(home: Path, capsys: pytest.Capture
     assert "row 2: there is no call sess_9" in capsys.readouterr().err
 
 
+def test_the_turns_of_calls_are_exported_with_what_their_call_is(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = home / "turns.jsonl"
+    assert main(["calls", "export", "--what", "turns", "--format", "jsonl", "--out", str(out), "--json"]) == 0
+    assert document(capsys) == {"file": str(out), "format": "jsonl", "turns": 6}
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(row["call_id"][-1], row["turn"]) for row in rows] == [(n, turn) for n in "012" for turn in (1, 2)]
+    assert (rows[0]["use_case"], rows[0]["tier"], rows[0]["probe"]) == ("order_status", "low", False)
+    assert rows[0]["v2v_s"] == pytest.approx(0.4)
+
+
+def test_what_callers_say_cannot_steer_a_terminal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = identity("sess_x")
+    seen = [Noted(call, Began(), 0.0), *turn(call, 1, heard="hi \x1b]0;pwned\x07\x1b[2J \u202egnp", said="a\nb \x9b2J")]
+    with open_store(SqliteFile(home / DEFAULT_FILE)) as store:
+        CallRecords(store).append(written(scribe(), seen))
+    assert main(["calls", "show", "sess_x"]) == 0
+    shown = capsys.readouterr().out
+    assert "hi \\x1b]0;pwned\\x07\\x1b[2J \\u202egnp" in shown
+    assert "a\\nb \\x9b2J" in shown
+
+
+def test_a_file_whose_name_is_no_text_is_imported(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = home / "bad\udcff.csv"
+    for number, extra in enumerate(([], ["--json"])):
+        outcomes.write_text(f"call_id,csat\nsess_{1:024x},{number}\n")
+        assert main(["calls", "import", "--kind", "outcomes", str(outcomes), *extra]) == 0
+    assert "bad\\udcff.csv" in capsys.readouterr().out
+
+
+def test_an_export_that_is_ended_leaves_nothing_behind(home: Path) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from voicectl.cli.main import main\n"
+        "from voicectl.governance.store import export\n"
+        "export._calls = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "main(sys.argv[1:])\n"
+    )
+    before = sorted(home.iterdir())
+    command = [sys.executable, "-c", program, "calls", "export", "--out", str(home / "big.csv")]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 143
+    assert sorted(home.iterdir()) == before
+
+
 CARD = "4111 1111 1111 1111"
 
 
 def test_what_reviewers_wrote_is_redacted_before_any_byte_of_it_is_kept(home: Path) -> None:
     reviews = home / "reviews.jsonl"
     spoken = "and then four one one one, one one one one, one one one one, one one one one"
-    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_788_000_000}
+    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_760_000_100}
     text = f"the agent repeated {CARD} aloud, {spoken}, and never apologised"
     reviews.write_text(json.dumps({**row, "explanation": text, "label": f"pan {CARD}"}))
     assert main(["calls", "import", "--kind", "reviews", str(reviews)]) == 0
@@ -95,7 +143,7 @@ def test_what_reviewers_wrote_is_redacted_before_any_byte_of_it_is_kept(home: Pa
 
 def test_without_a_redactor_no_explanation_is_kept(home: Path) -> None:
     reviews = home / "reviews.jsonl"
-    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_788_000_000}
+    row = {"call_id": f"sess_{1:024x}", "name": "resolved", "value": 0, "reviewer": "qa-1", "at": 1_760_000_100}
     reviews.write_text(json.dumps({**row, "explanation": "the agent was rude"}))
     assert main(["calls", "import", "--kind", "reviews", str(reviews), "--set", "redaction.enabled=false"]) == 0
     reviews.unlink()
@@ -116,6 +164,10 @@ def test_pruning_tells_what_would_go(home: Path, capsys: pytest.CaptureFixture[s
         (["list", "--set", "governance.url=mysql://x/y"], 3),
         (["list", "--set", "governance.url=sqlite:////nowhere/records.db"], 3),
         (["export", "--out", "/nowhere/calls.csv"], 3),
+        (["export", "--out", "."], 3),
+        (["export", "--out", "/"], 3),
+        (["export", "--out", ""], 3),
+        (["export", "--out", "/dev/null"], 3),
         (["import", "--kind", "outcomes", "/nowhere.csv"], 3),
         (["import", "--kind", "gossip", "x.csv"], 2),
     ],

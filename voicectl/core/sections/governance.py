@@ -111,7 +111,10 @@ class Governance(Section):
         default=67_108_864, ge=4096, description="Most that is spilled; beyond it the newest go.", examples=[67108864]
     )
     flush_s: float = Field(
-        default=3.0, ge=0, description="Time to write what is left when the gateway ends, seconds.", examples=[3.0]
+        default=3.0,
+        ge=0,
+        description="Time to write what is left when the gateway ends; the rest is spilled, seconds.",
+        examples=[3.0],
     )
     lost_after_s: float = Field(
         default=900.0,

@@ -22,7 +22,7 @@ class Telemetry(Section):
     )
     include_content: bool = Field(
         default=False,
-        description="Whether traces hold what was said. It then leaves the gateway unredacted.",
+        description="Whether traces hold what was said, redacted unless redaction.enabled is false.",
         examples=[False],
     )
     sample_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of the calls to trace.", examples=[0.1])

@@ -34,32 +34,21 @@ _TIMES: Final = (
     "first_audio_at",
     "first_sent_at",
 )
+CORRECTED: Final = (
+    *("abandoned", "escalated", "escalation_trigger", "transfer_attempted", "transfer_payload_digest"),
+    *TOLD,
+)
+"""Columns that the fold decides until an import does, which outranks events from then on, late and later ones too.
+
+A database remembers the columns of a call that imports set by their places in this list: append, never reorder.
+"""
 RECORDED: Final = (
     *_OPENING,
-    *(
-        "answered_at",
-        "ended_at",
-        "end_reason",
-        "abandoned",
-        "num_turns",
-        "escalated",
-        "escalation_trigger",
-        "confidence",
-    ),
-    *(
-        "transfer_attempted",
-        "disclosure_s",
-        "num_misunderstandings",
-        "num_redactions",
-        "audio_s",
-        "handle_s",
-        "incomplete",
-        "last_event_at",
-    ),
+    *("answered_at", "ended_at", "end_reason", "num_turns", "confidence", "disclosure_s", "num_misunderstandings"),
+    *("num_redactions", "audio_s", "handle_s", "incomplete", "last_event_at"),
+    *CORRECTED,
 )
-"""Columns of a call that the fold decides. All others belong to imports and scores, or are told by both."""
-TRANSFERRED: Final = ("transfer_payload_digest", *TOLD)
-"""Columns of a transfer: events decide them where they tell of them, and else imports."""
+"""Columns of a call that the fold decides. All others belong to imports and scores."""
 RECORDED_TURN: Final = (
     *_TIMES,
     *("v2v_s", "interrupted", "transcript", "reply", "prompt_tokens", "completion_tokens"),
@@ -291,8 +280,8 @@ def fold(call_id: str, events: Iterable[GovernanceEvent]) -> CallFold:
 
 
 def recorded(row: CallRow | TurnRow) -> Mapping[str, Any]:
-    """Return the columns of a row that the fold decides or may decide, without its key."""
-    names = (*RECORDED, *TRANSFERRED) if isinstance(row, CallRow) else RECORDED_TURN
+    """Return the columns of a row that the fold decides, without its key."""
+    names = RECORDED if isinstance(row, CallRow) else RECORDED_TURN
     return {name: getattr(row, name) for name in names}
 
 

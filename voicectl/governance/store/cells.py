@@ -11,8 +11,10 @@ Reader = Callable[[Any], Any]
 
 EARLIEST: Final = 946_684_800.0
 """2000-01-01; an instant before it is a number of something else."""
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 LATEST: Final = 4_102_444_800.0
 """2100-01-01; one behind it is probably in milliseconds."""
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _YES: Final = frozenset(("true", "yes", "1"))
 _NO: Final = frozenset(("false", "no", "0"))
 
@@ -33,12 +35,7 @@ def number(least: float, most: float) -> Reader:
     """Return what reads a number within bounds."""
 
     def read(value: Any) -> float:
-        try:
-            if isinstance(value, bool) or not isinstance(value, int | float | str):
-                raise ValueError
-            found = float(value)
-        except ValueError:
-            raise ValueError("is no number") from None
+        found = _float(value)
         if not math.isfinite(found) or not least <= found <= most:
             raise ValueError(f"is not between {least:g} and {most:g}")
         return found
@@ -55,12 +52,23 @@ def instant(value: Any) -> float:
             raise ValueError("is no instant: write 2026-09-04T12:00:00Z, or seconds since 1970") from None
         if moment.tzinfo is None:
             raise ValueError("does not say its offset from UTC: write 2026-09-04T12:00:00Z")
-        found = moment.astimezone(UTC).timestamp()
+        # Not by way of UTC: the first and the last day of the calendar have no instant there.
+        found = (moment - _EPOCH).total_seconds()
     else:
-        found = number(-math.inf, math.inf)(value)
+        found = _float(value)
     if not EARLIEST <= found < LATEST:
         raise ValueError("is not between the years 2000 and 2100")
     return found
+
+
+def _float(value: Any) -> float:
+    is_text = isinstance(value, str) and _NUMBER.fullmatch(value.strip()) is not None
+    if isinstance(value, bool) or not (is_text or isinstance(value, int | float)):
+        raise ValueError("is no number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def choice(*words: str) -> Reader:

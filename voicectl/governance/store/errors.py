@@ -1,6 +1,7 @@
 """What can be wrong with a database of call records, in words: locked, full, read-only, gone, of another schema."""
 
 import errno
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,15 @@ _POSTGRES: Final[dict[str, tuple[str, str]]] = {
     "28000": ("it refuses the user", "check the user in governance.url and pg_hba.conf"),
     "3D000": ("there is no such database", "create it: createdb NAME"),
 }
+_TOLD_AT_THE_DOOR: Final = (
+    # The driver gives no code for what a server says before a connection is there.
+    (re.compile(r'database ".*" does not exist'), "3D000"),
+    (re.compile(r"password authentication failed|no password supplied"), "28P01"),
+    (re.compile(r'role ".*" does not exist|no pg_hba.conf entry|is not permitted to log in'), "28000"),
+    (re.compile(r"too many clients|too many connections|connection slots are reserved"), "53300"),
+)
+_ABOUT_ROWS: Final = ("22", "23")
+"""Classes of SQLSTATE, data exceptions and violated constraints: the same rows will be refused again."""
 _TROUBLE: Final = (exc.DBAPIError, exc.TimeoutError, sqlite3.Error)
 
 
@@ -63,11 +73,17 @@ def explained(place: object) -> Iterator[None]:
 def explanation(place: object, error: Exception) -> StoreUnavailable | StoreRefused | RowsRejected:
     """Return what an error of a driver means."""
     cause = getattr(error, "orig", None) or error
-    if isinstance(error, exc.IntegrityError | exc.DataError | exc.ProgrammingError) and not _is_denied(cause):
+    state = _sqlstate(cause)
+    if isinstance(error, exc.IntegrityError | exc.DataError | exc.ProgrammingError) and (
+        # Without a code it is the driver that cannot make values of the rows.
+        not state or state.startswith(_ABOUT_ROWS)
+    ):
         return RowsRejected(f"{place}: {_brief(cause)}")
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(place, cause)
-    problem, hint = _POSTGRES.get(_sqlstate(cause), (_brief(cause), "check that it runs and can be reached"))
+    problem, hint = _POSTGRES.get(state, (_brief(cause), "check that it runs and can be reached"))
+    if state.startswith("42") and state not in _POSTGRES:
+        problem, hint = f"its schema is not that of this voicectl: {problem}", "end what changes it, or restore it"
     return StoreUnavailable(f"{place}: {problem}", hint=hint)
 
 
@@ -83,12 +99,12 @@ def _of_sqlite(place: object, error: sqlite3.Error) -> StoreUnavailable | StoreR
     return StoreUnavailable(f"{place}: {problem}", hint=hint)
 
 
-def _is_denied(cause: BaseException) -> bool:
-    return _sqlstate(cause) in _POSTGRES
-
-
 def _sqlstate(cause: BaseException) -> str:
-    return getattr(cause, "sqlstate", None) or ""
+    told = getattr(cause, "sqlstate", None)
+    if told:
+        return str(told)
+    words = "" if isinstance(cause, sqlite3.Error) else str(cause)
+    return next((state for pattern, state in _TOLD_AT_THE_DOOR if pattern.search(words)), "")
 
 
 def _brief(cause: BaseException) -> str:

@@ -1,48 +1,84 @@
-"""Writes calls into a file for other programs: CSV, JSON lines or Parquet, a batch at a time."""
+"""Writes calls or their turns into a file for other programs: CSV, JSON lines or Parquet, a batch at a time."""
 
 import csv
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
+from sqlalchemy import Connection
+
+from voicectl.core.disk import replacing
 from voicectl.core.errors import ConfigError
-from voicectl.governance.store.rows import CALL_FIELDS, CallFilter, call_document, each_call
+from voicectl.core.records import CallRow
+from voicectl.governance.store.rows import CALL_FIELDS, TURN_FIELDS, CallFilter, call_document, each_call, turns_of_all
 from voicectl.governance.store.store import Store
-from voicectl.governance.store.tables import calls
+from voicectl.governance.store.tables import calls, turns
 
 Format = Literal["csv", "jsonl", "parquet"]
-COLUMNS: Final = (*CALL_FIELDS, "contained")
+What = Literal["calls", "turns"]
+_OF_CALL: Final = ("use_case", "tier", "probe")
+"""What a row of a turn says of its call."""
+COLUMNS: Final[Mapping[What, Mapping[str, type]]] = {
+    "calls": {**{name: calls.c[name].type.python_type for name in CALL_FIELDS}, "contained": bool},
+    "turns": {
+        **{name: calls.c[name].type.python_type for name in ("call_id", *_OF_CALL)},
+        **{name: turns.c[name].type.python_type for name in TURN_FIELDS},
+    },
+}
+"""The columns of a file, and the types of their values."""
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """Beginnings of a cell that spreadsheets take for a formula."""
 
 Rows = Iterable[list[dict[str, Any]]]
+_Columns = Mapping[str, type]
 
 
-def export_calls(
-    store: Store, wanted: CallFilter, path: Path, file_format: Format, *, on_batch: Callable[[int], None] | None = None
+def export_rows(
+    store: Store,
+    what: What,
+    wanted: CallFilter,
+    path: Path,
+    file_format: Format,
+    *,
+    on_batch: Callable[[int], None] | None = None,
 ) -> int:
-    """Write the calls of a kind into `path` and return how many there were.
+    """Write the calls of a kind, or the turns of these calls, into `path` and return how many rows there were.
 
     The file is there whole or not at all, for its owner only. `on_batch` hears of each batch's calls.
     Raises ConfigError for a path that cannot be written, StoreUnavailable.
     """
     writer = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}[file_format]
+    documents = {"calls": _calls, "turns": _turns}[what]
     num_rows = 0
 
-    def counted(batches: Iterator[list[Any]]) -> Iterator[list[dict[str, Any]]]:
+    def counted(connection: Connection) -> Iterator[list[dict[str, Any]]]:
         nonlocal num_rows
-        for batch in batches:
-            num_rows += len(batch)
-            yield [call_document(call) for call in batch]
+        for batch in each_call(connection, wanted):
+            rows = documents(connection, batch)
+            num_rows += len(rows)
+            yield rows
             if on_batch is not None:
                 on_batch(len(batch))
 
-    with _replaced(path) as fresh, store.read() as connection:
-        writer(fresh, counted(each_call(connection, wanted)))
+    try:
+        with replacing(path) as fresh, store.read() as connection:
+            writer(fresh, COLUMNS[what], counted(connection))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be written: {error.strerror}", hint="check the folder, its owner and its free space"
+        ) from error
     return num_rows
+
+
+def _calls(_connection: Connection, batch: list[CallRow]) -> list[dict[str, Any]]:
+    return [call_document(call) for call in batch]
+
+
+def _turns(connection: Connection, batch: list[CallRow]) -> list[dict[str, Any]]:
+    of_call = {call.call_id: {name: getattr(call, name) for name in _OF_CALL} for call in batch}
+    return [{**of_call[turn.call_id], **asdict(turn)} for turn in turns_of_all(connection, list(of_call))]
 
 
 def guarded(value: Any) -> Any:
@@ -50,28 +86,30 @@ def guarded(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
-def _write_csv(path: Path, batches: Rows) -> None:
+def _write_csv(path: Path, columns: _Columns, batches: Rows) -> None:
     with _opened(path) as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
         for batch in batches:
-            writer.writerows([guarded(_csv_value(row[name])) for name in COLUMNS] for row in batch)
+            writer.writerows([guarded(_csv_value(row[name])) for name in columns] for row in batch)
 
 
-def _write_jsonl(path: Path, batches: Rows) -> None:
+def _write_jsonl(path: Path, columns: _Columns, batches: Rows) -> None:
     with _opened(path) as file:
         for batch in batches:
-            file.writelines(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in batch)
+            file.writelines(
+                json.dumps({name: row[name] for name in columns}, ensure_ascii=False, separators=(",", ":")) + "\n"
+                for row in batch
+            )
 
 
-def _write_parquet(path: Path, batches: Rows) -> None:
+def _write_parquet(path: Path, columns: _Columns, batches: Rows) -> None:
     # Takes longer to import than all else together, and only this needs it.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
-    fields = [pa.field(name, kinds[calls.c[name].type.python_type]) for name in CALL_FIELDS]
-    schema = pa.schema([*fields, pa.field("contained", pa.bool_())])
+    schema = pa.schema([pa.field(name, kinds[kind]) for name, kind in columns.items()])
     with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
@@ -83,19 +121,3 @@ def _csv_value(value: Any) -> Any:
 
 def _opened(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="")
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """Give a fresh private file that takes the place of `path` in the end."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        yield fresh
-        fresh.replace(path)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be written: {error.strerror}", hint="check the folder, its owner and its free space"
-        ) from error
-    finally:
-        fresh.unlink(missing_ok=True)

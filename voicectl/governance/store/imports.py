@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from voicectl.core.errors import ConfigError
 from voicectl.core.sections.governance import USE_CASE_PATTERN
 from voicectl.governance.policy.schema import Violation
 from voicectl.governance.store import cells
 from voicectl.governance.store.filerows import FileRow, Problem, read_rows
-from voicectl.governance.store.rows import known_calls
+from voicectl.governance.store.rows import KnownCall, imported_mark, known_calls
 from voicectl.governance.store.store import Store
 from voicectl.governance.store.tables import calls, complaints, imports, scores, violations
 
@@ -84,12 +84,15 @@ _KEYS: Final[Mapping[ImportKind, Sequence[str]]] = {
     "violations": ("kind", "at", "call_id", "use_case"),
 }
 """What may stand in a file once."""
-CLOCK_SKEW_S: Final = 60.0
-MAX_LABEL: Final = 64
 _TEXTS: Final = ("explanation", "detail")
 """Texts that people wrote; without a redactor they are not kept."""
-_LABELS: Final = ("label", "category", "escalation_trigger")
-"""Short texts that people chose; they pass the redactor where there is one."""
+_LABELS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("label", "category", "escalation_trigger", "reviewer"), 64),
+    "rubric_version": 32,
+}
+"""Short texts that people chose, and their lengths; they pass the redactor where there is one."""
+FUTURE_S: Final = 300.0
+"""How far apart clocks may be before an instant counts as one before its call, or as one to come."""
 
 
 class ImportRefused(ConfigError):
@@ -128,6 +131,8 @@ def import_file(
     sha256 = hashlib.sha256(content).hexdigest()
     if kind == "outcomes":
         problems += _contradictions(rows)
+    if redacted is not None:
+        problems += _unkeepable(rows, redacted)
     with store.write() as connection:
         if connection.execute(select(imports.c.import_id).where(imports.c.sha256 == sha256)).first() is not None:
             return Imported(kind, sha256, len(rows), already=True)
@@ -135,14 +140,14 @@ def import_file(
         if kind == "violations":
             rows = [_placed(row, known) for row in rows]
         problems += _duplicates(rows, _KEYS[kind])
-        problems += _strangers(connection, kind, rows, known)
+        problems += _strangers(connection, kind, rows, known, now)
         if kind == "violations":
-            problems += _reports_that_cannot_be(connection, rows, known, now)
+            problems += _reports_that_cannot_be(connection, rows, known)
         if problems:
             raise ImportRefused(path, sorted(problems, key=lambda problem: (problem.row, problem.what)))
         kept = [_kept(row, redacted) for row in rows]
         _WRITERS[kind](connection, kept)
-        receipt = {"kind": kind, "sha256": sha256, "source": path.name[:256], "num_rows": len(rows), "at": now}
+        receipt = {"kind": kind, "sha256": sha256, "source": _source(path, redacted), "num_rows": len(rows), "at": now}
         connection.execute(insert(imports).values(receipt))
     reported = tuple(kept) if kind == "violations" else ()
     return Imported(kind, sha256, len(rows), already=False, violations=reported)
@@ -169,6 +174,13 @@ def _contradictions(rows: Sequence[FileRow]) -> list[Problem]:
         values = {name: value for name, value in row.values.items() if value is not None}
         if set(values) <= {"call_id"}:
             found.append(Problem(row.number, "says nothing about its call"))
+        if values.get("abandoned"):
+            # Who left before the first word was neither helped nor handed on.
+            more = [name for name in ("resolved", "transfer_attempted") if values.get(name)]
+            found += [Problem(row.number, f"abandoned and {name} at once") for name in more]
+        if values.get("escalated") is False:
+            more = [name for name in ("escalation_trigger", "escalation_appropriate") if name in values]
+            found += [Problem(row.number, f"{name} with escalated = false") for name in more]
         if "resolved_by" in values and "resolved" not in values:
             found.append(Problem(row.number, "resolved_by without resolved"))
         told = [name for name in ("transfer_result", "transfer_complete", "human_answer_at") if name in values]
@@ -177,12 +189,25 @@ def _contradictions(rows: Sequence[FileRow]) -> list[Problem]:
     return found
 
 
+def _unkeepable(rows: Sequence[FileRow], redacted: Callable[[str], str]) -> list[Problem]:
+    """Return the rows whose key may not be kept: masked, it would be no key any more."""
+    ids = [(row.number, row.values.get("complaint_id")) for row in rows]
+    what = "complaint_id looks like a card number, or what else is redacted"
+    return [Problem(number, what) for number, name in ids if name and redacted(name) != name]
+
+
 def _strangers(
-    connection: Connection, kind: ImportKind, rows: Sequence[FileRow], known: Mapping[str, str]
+    connection: Connection, kind: ImportKind, rows: Sequence[FileRow], known: Mapping[str, KnownCall], now: float
 ) -> list[Problem]:
-    """Return the rows about calls that do not exist, and complaints that exist already."""
-    ids = {row.number: row.values["call_id"] for row in rows if row.values.get("call_id") is not None}
-    found = [Problem(number, f"there is no call {call_id}") for number, call_id in ids.items() if call_id not in known]
+    """Return the rows about calls that do not exist, or about another time, and complaints that exist already."""
+    found = []
+    for row in rows:
+        call_id = row.values.get("call_id")
+        call = known.get(call_id) if call_id is not None else None
+        if call_id is not None and call is None:
+            found.append(Problem(row.number, f"there is no call {call_id}"))
+        else:
+            found += _untimely(kind, row, call, now)
     if kind == "complaints":
         taken = set(connection.execute(select(complaints.c.complaint_id)).scalars())
         found += [
@@ -193,30 +218,41 @@ def _strangers(
     return found
 
 
-def _placed(row: FileRow, known: Mapping[str, str]) -> FileRow:
+def _placed(row: FileRow, known: Mapping[str, KnownCall]) -> FileRow:
     """Return a violation with the use case of its call, where it names none itself."""
-    use_case = row.values["use_case"] or known.get(row.values["call_id"])
+    call = known.get(row.values["call_id"])
+    use_case = row.values["use_case"] or (None if call is None else call.use_case)
     return FileRow(row.number, {**row.values, "use_case": use_case})
 
 
 def _reports_that_cannot_be(
-    connection: Connection, rows: Sequence[FileRow], known: Mapping[str, str], now: float
+    connection: Connection, rows: Sequence[FileRow], known: Mapping[str, KnownCall]
 ) -> list[Problem]:
-    """Return the violations of a use case that is not their call's or nobody's, of the future, or reported before."""
+    """Return the violations of a use case that is not their call's or nobody's, or reported before."""
     use_cases = set(connection.execute(select(calls.c.use_case).distinct()).scalars())
     names = ("kind", "at", "call_id", "use_case")
     reported = {tuple(row) for row in connection.execute(select(*(violations.c[name] for name in names)))}
     found = []
     for row in rows:
         kind, at, call_id, use_case = (row.values[name] for name in names)
-        if use_case is not None and use_case != known.get(call_id, use_case):
-            found.append(Problem(row.number, f"the call {call_id} is of {known[call_id]}, not of {use_case}"))
+        call = known.get(call_id)
+        if use_case is not None and call is not None and use_case != call.use_case:
+            found.append(Problem(row.number, f"the call {call_id} is of {call.use_case}, not of {use_case}"))
         elif use_case is not None and use_case not in use_cases:
             found.append(Problem(row.number, f"there is no call of {use_case}; leave use_case empty if it is of none"))
-        if at is not None and at > now + CLOCK_SKEW_S:
-            found.append(Problem(row.number, "at is in the future"))
         if (kind, at, call_id, use_case) in reported:
             found.append(Problem(row.number, f"this {kind} was imported before"))
+    return found
+
+
+def _untimely(kind: ImportKind, row: FileRow, call: KnownCall | None, now: float) -> list[Problem]:
+    found = []
+    for name in (name for name, read in COLUMNS[kind].items() if read is cells.instant):
+        instant = row.values.get(name)
+        if instant is not None and instant > now + FUTURE_S:
+            found.append(Problem(row.number, f"{name} is in the future"))
+        if instant is not None and call is not None and instant < call.started_at - FUTURE_S:
+            found.append(Problem(row.number, f"{name} is before the start of its call"))
     return found
 
 
@@ -231,10 +267,16 @@ def _kept(row: FileRow, redacted: Callable[[str], str] | None) -> _Values:
     for name in _TEXTS:
         if values.get(name):
             values[name] = None if redacted is None else redacted(values[name])
-    for name in _LABELS:
+    for name, limit in _LABELS.items():
         if redacted is not None and values.get(name):
-            values[name] = redacted(values[name])[:MAX_LABEL]
+            values[name] = redacted(values[name])[:limit]
     return values
+
+
+def _source(path: Path, redacted: Callable[[str], str] | None) -> str:
+    """Return the name of a file as it may be kept; one that is no text is no text for a database either."""
+    name = path.name.encode("utf-8", "replace").decode()
+    return (name if redacted is None else redacted(name))[:256]
 
 
 def _write_outcomes(connection: Connection, rows: Sequence[_Values]) -> None:
@@ -242,7 +284,8 @@ def _write_outcomes(connection: Connection, rows: Sequence[_Values]) -> None:
         values = {name: value for name, value in row.items() if value is not None and name != "call_id"}
         if "resolved" in values:
             values.setdefault("resolved_by", "proof")
-        connection.execute(update(calls).where(calls.c.call_id == row["call_id"]).values(values))
+        marked = calls.c.imported.bitwise_or(imported_mark(values))
+        connection.execute(update(calls).where(calls.c.call_id == row["call_id"]).values(**values, imported=marked))
 
 
 def _write_complaints(connection: Connection, rows: Sequence[_Values]) -> None:
@@ -252,10 +295,16 @@ def _write_complaints(connection: Connection, rows: Sequence[_Values]) -> None:
 
 
 def _write_reviews(connection: Connection, rows: Sequence[_Values]) -> None:
-    names = COLUMNS["reviews"]
-    if rows:
-        values = [{name: row.get(name) for name in names} | {"source": "human"} for row in rows]
-        connection.execute(insert(scores), values)
+    for row in rows:
+        values = {name: row.get(name) for name in COLUMNS["reviews"]} | {"source": "human"}
+        pruned_at = select(calls.c.texts_pruned_at).where(calls.c.call_id == row["call_id"])
+        if connection.execute(pruned_at).scalar_one() is not None:
+            # The words of the call went already, and retention will not come by again for these.
+            values["explanation"] = None
+        # A later review by the same person corrects the earlier one, as a later outcome does.
+        same = [scores.c[name] == values[name] for name in ("call_id", "name", "reviewer", "source")]
+        connection.execute(delete(scores).where(*same))
+        connection.execute(insert(scores).values(values))
 
 
 def _write_violations(connection: Connection, rows: Sequence[_Values]) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from voicectl.core.records import CallRow, GovernanceEvent, Tier, TurnRow, contained
-from voicectl.governance.recording.fold import RECORDED, RECORDED_TURN, TRANSFERRED, recorded
+from voicectl.governance.recording.fold import CORRECTED, RECORDED, RECORDED_TURN, recorded
 from voicectl.governance.store.tables import calls, events, turns
 
 CALL_FIELDS: Final = tuple(field.name for field in fields(CallRow))
@@ -85,6 +85,11 @@ def save_turns(connection: Connection, rows: Iterable[TurnRow]) -> None:
         connection.execute(_upsert_turn(connection.dialect.name), values)
 
 
+def imported_mark(names: Iterable[str]) -> int:
+    """Return what the column `imported` holds for columns that an import set; only events' own are marked."""
+    return sum(1 << CORRECTED.index(name) for name in names if name in CORRECTED)
+
+
 # Made once: putting such a statement together takes longer than running it.
 
 
@@ -95,27 +100,24 @@ def _insert_new(dialect: str) -> sqlite.Insert | postgresql.Insert:
 
 @cache
 def _upsert_call(dialect: str) -> sqlite.Insert | postgresql.Insert:
-    return _upsert(dialect, calls, ("call_id",), RECORDED, where_known=TRANSFERRED)
+    insert = _insert_into(dialect, calls)
+    changed: dict[str, Any] = {name: insert.excluded[name] for name in RECORDED}
+    for name in CORRECTED:
+        is_imported = calls.c.imported.bitwise_and(imported_mark([name])) != 0
+        changed[name] = case((is_imported, calls.c[name]), else_=insert.excluded[name])
+    return insert.on_conflict_do_update(index_elements=("call_id",), set_=changed)
 
 
 @cache
 def _upsert_turn(dialect: str) -> sqlite.Insert | postgresql.Insert:
-    return _upsert(dialect, turns, ("call_id", "turn"), RECORDED_TURN)
+    insert = _insert_into(dialect, turns)
+    changed = {name: insert.excluded[name] for name in RECORDED_TURN}
+    return insert.on_conflict_do_update(index_elements=("call_id", "turn"), set_=changed)
 
 
 def _insert_into(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return an insert that knows ON CONFLICT, which both databases have and write alike."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-
-
-def _upsert(
-    dialect: str, table: Table, key: Sequence[str], columns: Sequence[str], where_known: Sequence[str] = ()
-) -> sqlite.Insert | postgresql.Insert:
-    """Return an insert that replaces `columns`, and `where_known` by what is not null."""
-    insert = _insert_into(dialect, table)
-    changed: dict[str, Any] = {name: insert.excluded[name] for name in columns}
-    changed |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in where_known}
-    return insert.on_conflict_do_update(index_elements=key, set_=changed)
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -137,6 +139,16 @@ def turns_of(connection: Connection, call_id: str) -> list[TurnRow]:
     """Return the turns of a call, in order."""
     found = select(turns).where(turns.c.call_id == call_id).order_by(turns.c.turn)
     return [turn_row(row) for row in connection.execute(found)]
+
+
+def turns_of_all(connection: Connection, call_ids: Sequence[str]) -> Iterator[TurnRow]:
+    """Yield the turns of calls, in the order of their ids in `call_ids`."""
+    of_call: dict[str, list[TurnRow]] = {call_id: [] for call_id in call_ids}
+    found = select(turns).where(turns.c.call_id.in_(call_ids)).order_by(turns.c.turn)
+    for row in connection.execute(found):
+        of_call[row.call_id].append(turn_row(row))
+    for rows in of_call.values():
+        yield from rows
 
 
 def newest_calls(connection: Connection, wanted: CallFilter, limit: int) -> list[CallRow]:
@@ -169,13 +181,21 @@ def each_call(connection: Connection, wanted: CallFilter, *, batch: int = BATCH)
         after = (rows[-1].started_at, rows[-1].call_id)
 
 
-def known_calls(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
-    """Return the use cases of those of the ids that are calls."""
+class KnownCall(NamedTuple):
+    """What a call is for, and when it began, seconds since the epoch."""
+
+    use_case: str
+    started_at: float
+
+
+def known_calls(connection: Connection, ids: Iterable[str]) -> dict[str, KnownCall]:
+    """Return those of the ids that are calls."""
     wanted = list(dict.fromkeys(ids))
-    known: dict[str, str] = {}
+    columns = (calls.c.call_id, calls.c.use_case, calls.c.started_at)
+    known: dict[str, KnownCall] = {}
     for start in range(0, len(wanted), BATCH):
-        found = select(calls.c.call_id, calls.c.use_case).where(calls.c.call_id.in_(wanted[start : start + BATCH]))
-        known.update((row.call_id, row.use_case) for row in connection.execute(found))
+        found = select(*columns).where(calls.c.call_id.in_(wanted[start : start + BATCH]))
+        known.update((row.call_id, KnownCall(row.use_case, row.started_at)) for row in connection.execute(found))
     return known
 
 

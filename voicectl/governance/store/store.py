@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from voicectl.core.errors import ConfigError
-from voicectl.governance.store.errors import explained
+from voicectl.governance.store.errors import StoreUnavailable, explained
 from voicectl.governance.store.location import Location, PostgresServer, SqliteFile
 from voicectl.governance.store.schema import bring_up, check_revision
 
@@ -28,9 +28,11 @@ class Store:
     Both raise StoreUnavailable, StoreRefused or RowsRejected for what goes wrong inside.
     """
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    def __init__(self, engine: Engine, place: str, file: Path | None = None) -> None:
         self.engine: Final = engine
         self.place: Final = place
+        self._file = file
+        self._inode = None if file is None else _inode_of(file)
         self._writer = engine.execution_options(**{_IMMEDIATE: True})
 
     @property
@@ -50,8 +52,14 @@ class Store:
 
         On SQLite it takes the lock at once: one that reads first and writes later could not wait for it.
         """
-        with explained(self.place), self._writer.begin() as connection:
-            yield connection
+        with explained(self.place):
+            if self._file is not None and _inode_of(self._file) != self._inode:
+                # Its connections still reach the old file, which nobody will read again.
+                raise StoreUnavailable(
+                    f"{self.place}: it was moved or removed", hint="put it back; the gateway makes a new one until then"
+                )
+            with self._writer.begin() as connection:
+                yield connection
 
     def close(self) -> None:
         """Close all connections."""
@@ -74,10 +82,9 @@ def open_store(location: Location, *, timeout_s: float = 5.0, create: bool = Tru
     """
     match location:
         case SqliteFile(path):
-            engine = _sqlite_engine(path, timeout_s, create=create)
+            store = Store(_sqlite_engine(path, timeout_s, create=create), str(location), path)
         case PostgresServer():
-            engine = _postgres_engine(location, timeout_s)
-    store = Store(engine, str(location))
+            store = Store(_postgres_engine(location, timeout_s), str(location))
     try:
         if create:
             bring_up(store.read, store.write, store.place)
@@ -112,6 +119,14 @@ def _sqlite_engine(path: Path, timeout_s: float, *, create: bool) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _inode_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -160,12 +175,16 @@ def _postgres_engine(location: PostgresServer, timeout_s: float) -> Engine:
         hide_parameters=True,
     )
 
-    def with_password(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+    def connected(_dialect: Any, _record: Any, arguments: Any, parameters: dict[str, Any]) -> Any:
+        # Loaded only for those who have one.
+        from voicectl.governance.store import postgres
+
         # At every connection: a changed password needs no restart.
         if location.password_file is not None:
             parameters["password"] = _password(location.password_file)
+        return postgres.connect(*arguments, patience_s=timeout_s + postgres.MARGIN_S, **parameters)
 
-    event.listen(engine, "do_connect", with_password)
+    event.listen(engine, "do_connect", connected)
     return engine
 
 

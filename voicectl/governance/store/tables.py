@@ -93,6 +93,7 @@ calls = Table(
     Column("incomplete", Boolean, nullable=False, default=False),
     Column("last_event_at", Float),
     Column("texts_pruned_at", Float),
+    Column("imported", Integer, nullable=False, default=0),  # a bit for each column that an import took from the fold
     Index("ix_calls_started_at", "started_at"),
     Index("ix_calls_use_case_started_at", "use_case", "started_at"),
     Index("ix_calls_caller_key_started_at", "caller_key", "started_at"),

@@ -11,12 +11,16 @@ from voicectl.governance.store.location import location_of
 from voicectl.governance.store.store import open_store
 from voicectl.service.recording.digests import PolicyInForce, config_digest, model_digest
 from voicectl.service.recording.hashkey import caller_hash_key
+from voicectl.service.recording.pseudonyms import caller_hash
 from voicectl.service.recording.recorder import Recorder
-from voicectl.service.recording.scribe import Scribe, Surroundings, caller_hash, digest
+from voicectl.service.recording.retainer import Retainer
+from voicectl.service.recording.scribe import Scribe, Surroundings, digest
 from voicectl.service.recording.spill import Spill
 from voicectl.service.recording.writer import Writer
 
 DEFAULT_SPILL: Final = "records/spill"
+RETENTION_WAIT_S: Final = 30.0
+"""How long retention waits for the database: nobody waits for it, and it may read over years of calls."""
 
 
 def call_recorder(profile: Profile, *, redactor: Redactor | None) -> Recorder | None:
@@ -46,5 +50,9 @@ def call_recorder(profile: Profile, *, redactor: Redactor | None) -> Recorder | 
         scribe,
         lambda: open_store(location_of(settings), timeout_s=settings.storage_s),
         Spill(folder, max_bytes=settings.max_spill_bytes),
+        patience_s=settings.storage_s,
     )
-    return Recorder(settings, writer, scribe)
+    retainer = Retainer(
+        settings.retention, lambda: open_store(location_of(settings), timeout_s=RETENTION_WAIT_S, create=False)
+    )
+    return Recorder(settings, writer, scribe, retainer)

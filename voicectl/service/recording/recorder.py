@@ -13,9 +13,8 @@ import structlog
 
 from voicectl.core.ports import AuditTrail, CallIdentity
 from voicectl.core.sections.governance import Governance
-from voicectl.governance.store.recording import CallRecords
-from voicectl.governance.store.retention import prune
 from voicectl.service.recording.observer import RecordingObserver
+from voicectl.service.recording.retainer import Retainer
 from voicectl.service.recording.scribe import Noted, Scribe
 from voicectl.service.recording.writer import Counts, RecordingState, Writer
 
@@ -23,7 +22,8 @@ log = structlog.get_logger(__name__)
 
 MAX_BATCH: Final = 500
 LOST_EVERY_S: Final = 60.0
-PRUNE_EVERY_S: Final = 3600.0
+LAST_ATTEMPT_S: Final = 2.0
+"""How much longer than three waits for the database the last attempt to use it may take."""
 MAX_MISSED: Final = 10_000
 
 
@@ -42,12 +42,19 @@ class Recorder:
     """Records calls, as an async context manager. `observer` is the CallObserver that feeds it."""
 
     def __init__(
-        self, settings: Governance, writer: Writer, scribe: Scribe, *, now: Callable[[], float] = time.monotonic
+        self,
+        settings: Governance,
+        writer: Writer,
+        scribe: Scribe,
+        retainer: Retainer,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.observer: Final = RecordingObserver(self.offer)
         self._settings = settings
         self._writer = writer
         self._scribe = scribe
+        self._retainer = retainer
         self._now = now
         self._queue: deque[Noted] = deque()
         self._guard = threading.Lock()
@@ -56,7 +63,6 @@ class Recorder:
         self._arrived = threading.Event()
         self._stopping = threading.Event()
         self._lost_at = self._now() + LOST_EVERY_S
-        self._prune_at = self._now() + LOST_EVERY_S
         # A daemon: a database that hangs must not keep the gateway from ending.
         self._thread = threading.Thread(target=self._run, name="call-records", daemon=True)
 
@@ -64,6 +70,7 @@ class Recorder:
         """Open the database. Raises StoreRefused or ConfigError for one that will never do; one that is down will."""
         await asyncio.to_thread(self._writer.begin)
         self._thread.start()
+        self._retainer.start()
         return self
 
     async def __aexit__(
@@ -72,11 +79,17 @@ class Recorder:
         await self.close()
 
     async def close(self) -> None:
-        """Write what is queued, for up to `flush_s` seconds. May be called again."""
+        """Write what is queued, for up to `flush_s` seconds; what is left then is spilled. May be called again.
+
+        Only a database that hangs makes it wait longer: until that one attempt is given up.
+        """
+        self._retainer.stop()
+        self._writer.finish_within(self._settings.flush_s)
         self._stopping.set()
         self._arrived.set()
         if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join, self._settings.flush_s)
+            patience_s = self._settings.flush_s + 3 * self._settings.storage_s + LAST_ATTEMPT_S
+            await asyncio.to_thread(self._thread.join, patience_s)
         if self._thread.is_alive():
             log.error("call_events_left", events=len(self._queue), error=self._writer.last_error)
 
@@ -124,7 +137,8 @@ class Recorder:
             stopping = self._stopping.is_set()
             try:
                 self._write_queued()
-                self._do_chores()
+                if not stopping:
+                    self._close_lost()
             except Exception:  # the edge of the thread: it must outlive its mistakes
                 log.exception("recording_broken")
                 self._stopping.wait(1.0)
@@ -134,8 +148,8 @@ class Recorder:
 
     def _patience_s(self) -> float:
         rest_s = self._writer.rest_s
-        chores_s = max(0.0, min(self._lost_at, self._prune_at) - self._now())
-        return chores_s if rest_s is None else min(rest_s, chores_s)
+        lost_s = max(0.0, self._lost_at - self._now())
+        return lost_s if rest_s is None else min(rest_s, lost_s)
 
     def _write_queued(self) -> None:
         while True:
@@ -151,16 +165,12 @@ class Recorder:
             if not self._queue:
                 return
 
-    def _do_chores(self) -> None:
-        now = self._now()
-        if now >= self._lost_at:
-            self._lost_at = now + LOST_EVERY_S
-            self._writer.run(self._close_lost)
-        if now >= self._prune_at:
-            self._prune_at = now + PRUNE_EVERY_S
-            self._writer.run(lambda records: prune(records.store, self._settings.retention, time.time()))
-
-    def _close_lost(self, records: CallRecords) -> None:
-        count = records.close_lost(time.time() - self._settings.lost_after_s, self._scribe.live)
+    def _close_lost(self) -> None:
+        """Look now and then for calls that will never end."""
+        if self._now() < self._lost_at:
+            return
+        self._lost_at = self._now() + LOST_EVERY_S
+        before = time.time() - self._settings.lost_after_s
+        count = self._writer.run(lambda records: records.close_lost(before, self._scribe.live))
         if count:
             log.warning("calls_lost", calls=count, silent_s=self._settings.lost_after_s)

@@ -1,7 +1,7 @@
 """Turns what observers saw into events that may be written: numbered, in order, redacted. Runs off the event loop."""
 
 import hashlib
-import hmac
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,10 +14,12 @@ from voicectl.governance.recording.compliance import STATED, Phrases, stated
 from voicectl.governance.recording.transfers import told
 from voicectl.governance.score.rubric import packaged_rubric
 from voicectl.service.operations.call_metrics import outcome_of
+from voicectl.service.recording.pseudonyms import id_hash
 
 MAX_TEXT: Final = 32_768
 MAX_REASON: Final = 64
 MAX_VALUE: Final = 512
+MAX_ID: Final = 128
 LEAP_PER_MS: Final = 4096
 """Where a call is taken up again, its events are numbered from the milliseconds of that instant times this."""
 MAX_REMEMBERED: Final = 10_000
@@ -106,12 +108,15 @@ class Scribe:
         self._phrases: Final = Phrases(packaged_rubric())
         self._pages: dict[str, _Page] = {}
         self._ended: dict[str, int] = {}
+        self._masked_id: Final = id_hash(secrets.token_bytes(32))
         self._writers: Final[dict[type, Callable[[Noted, _Page, Any], _Written]]] = {
             Began: lambda _noted, _page, _event: [],
             Ended: self._end,
             ev.SettingsChanged: self._settings,
             ev.TranscriptFinal: self._transcript,
-            ev.TranscriptFailed: lambda _noted, _page, event: [(kinds.NOT_TRANSCRIBED, {"item_id": event.item_id})],
+            ev.TranscriptFailed: lambda _noted, _page, event: [
+                (kinds.NOT_TRANSCRIBED, {"item_id": self._item_id(event.item_id)})
+            ],
             ev.ItemAdded: self._added,
             ev.ItemTruncated: self._truncated,
             ev.ResponseStarted: self._reply_started,
@@ -221,7 +226,7 @@ class Scribe:
         for name, value in attributes.items():
             if name != self._around.caller_attribute and name not in STATED:
                 redacted = self._redactor.field(name, _bounded(value, len(value)))
-                kept[_bounded(name, 64)] = None if redacted is None else str(redacted)[:MAX_VALUE]
+                kept[self._told(name, 64)] = None if redacted is None else str(redacted)[:MAX_VALUE]
         return kept
 
     def _end(self, _noted: Noted, page: _Page, event: Ended) -> _Written:
@@ -299,7 +304,7 @@ class Scribe:
 
     def _tool(self, _noted: Noted, page: _Page, event: ev.ToolCalled) -> _Written:
         name = event.item.name or ""
-        body: dict[str, Any] = {"name": _bounded(name, MAX_REASON), "by_gateway": event.by_gateway}
+        body: dict[str, Any] = {"name": self._told(name, MAX_REASON), "by_gateway": event.by_gateway}
         body["transfers"] = name in self._around.transfer_tools
         if body["transfers"]:
             body["payload_digest"] = digest(event.item.text)
@@ -317,11 +322,22 @@ class Scribe:
     # --- words -----------------------------------------------------------------------------------
 
     def _words(self, page: _Page, item_id: str, text: str, speaker: ev.Role) -> dict[str, Any]:
+        named = {"item_id": self._item_id(item_id)}
         if page.redactor is None:
-            return {"item_id": _bounded(item_id, 128), kinds.WORDS: None}
+            return {**named, kinds.WORDS: None}
         # Cut behind the redactor: in front of it, half a card number could be left at the end.
         redacted = page.redactor.add(item_id, _bounded(text, len(text)), speaker=speaker)
-        return {"item_id": _bounded(item_id, 128), kinds.WORDS: redacted.text[:MAX_TEXT], **_counted(page)}
+        return {**named, kinds.WORDS: redacted.text[:MAX_TEXT], **_counted(page)}
+
+    def _item_id(self, item_id: str) -> str:
+        """Return an id as it may be kept: clients choose theirs, and one that is redacted becomes a keyed digest.
+
+        The same id becomes the same, so that a revision finds what it revises.
+        """
+        whole = _bounded(item_id, len(item_id))
+        if self._redactor is not None and self._redactor.text(whole) == whole:
+            return whole[:MAX_ID]
+        return self._masked_id(whole)
 
     def _told(self, text: str, limit: int) -> str:
         """Return a text that is not part of the conversation, such as a reason: others wrote it, who may quote."""
@@ -330,22 +346,9 @@ class Scribe:
 
     def _revisions(self, page: _Page, texts: Collection[RedactedText]) -> _Written:
         return [
-            (kinds.REVISED, {"item_id": _bounded(text.key, 128), kinds.WORDS: text.text[:MAX_TEXT], **_counted(page)})
+            (kinds.REVISED, {"item_id": self._item_id(text.key), kinds.WORDS: text.text[:MAX_TEXT], **_counted(page)})
             for text in texts
         ]
-
-
-def caller_hash(key: bytes) -> Callable[[str], str]:
-    """Return the function that makes of a caller's number what is kept of it: HMAC-SHA256, in hex.
-
-    Numbers are compared without spaces and punctuation, so that one caller is one key.
-    """
-
-    def keyed(caller: str) -> str:
-        plain = "".join(char for char in caller.casefold() if char.isalnum() or char in "+@")
-        return hmac.new(key, plain.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
-
-    return keyed
 
 
 def digest(text: str) -> str:

@@ -1,7 +1,9 @@
 """Brings events into the database, or into the spill while that does not take them. One thread owns it."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -24,6 +26,8 @@ REPLAY_S: Final = 0.5
 """Time for spilled events before new ones are looked at again."""
 FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 30.0
+REFUSED_S: Final = 600.0
+"""How long the state tells that events were refused: nothing else would make anybody look."""
 MAX_LOSERS: Final = 10_000
 """Calls of which it is remembered that they lost events."""
 
@@ -42,7 +46,10 @@ class Counts:
 
 
 class Writer:
-    """Writes what observers saw. Opens the database at the first write, and again after a failure."""
+    """Writes what observers saw. Opens the database at the first write, and again after a failure.
+
+    A database that owes an answer for longer than `patience_s` counts as down, though the wait for it goes on.
+    """
 
     def __init__(
         self,
@@ -50,13 +57,18 @@ class Writer:
         open_records: Callable[[], Store],
         spill: Spill,
         *,
+        patience_s: float = 2.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.audit: AuditTrail | None = None
         self._scribe = scribe
         self._open_records = open_records
         self._spill = spill
+        self._patience_s = patience_s
         self._now = now
+        self._asked_at: float | None = None
+        self._until = math.inf
+        self._refused_until = -math.inf
         self._records: CallRecords | None = None
         self._failures = 0
         self._retry_at = 0.0
@@ -68,9 +80,11 @@ class Writer:
     @property
     def state(self) -> RecordingState:
         """How it goes."""
-        if self._losers:
+        if self._losers or self._now() < self._refused_until:
             return "losing"
-        return "ok" if self.last_error is None else "spilling"
+        asked_at = self._asked_at
+        overdue = asked_at is not None and self._now() - asked_at > self._patience_s
+        return "spilling" if overdue or self.last_error is not None else "ok"
 
     @property
     def spilled_bytes(self) -> int:
@@ -94,7 +108,8 @@ class Writer:
         except OSError as error:
             log.error("spill_unreadable", folder=str(self._spill.folder), error=error.strerror)
         try:
-            self._opened()
+            with self._asking():
+                pass
         except StoreUnavailable as error:
             self._fail(error)
 
@@ -129,14 +144,20 @@ class Writer:
                 for kind, body in audit_entries(event, started_at):
                     self.audit.note(kind, body)
 
-    def run(self, work: Callable[[CallRecords], object]) -> None:
-        """Do other work on the records, unless the database is down. Never raises."""
+    def run(self, work: Callable[[CallRecords], int]) -> int:
+        """Do other work on the records, unless the database is down, and return what it does. Never raises."""
         if not self._may_try() or not self._spill.is_empty:
-            return
+            return 0
         try:
-            work(self._opened())
+            with self._asking() as records:
+                return work(records)
         except VoicectlError as error:
             self._fail(error)
+            return 0
+
+    def finish_within(self, seconds: float) -> None:
+        """Let the database alone from then on: what is not stored by then is spilled. For any thread."""
+        self._until = min(self._until, self._now() + seconds)
 
     def close(self) -> None:
         """Let go of the database and of the spill."""
@@ -146,21 +167,27 @@ class Writer:
     # --- the database ----------------------------------------------------------------------------
 
     def _may_try(self) -> bool:
-        return self._now() >= self._retry_at
+        return self._retry_at <= self._now() < self._until
 
-    def _opened(self) -> CallRecords:
-        if self._records is None:
-            self._records = CallRecords(self._open_records())
-        return self._records
+    @contextmanager
+    def _asking(self) -> Iterator[CallRecords]:
+        """Give the records, opened, and keep in mind since when the database is asked for something."""
+        self._asked_at = self._now()
+        try:
+            if self._records is None:
+                self._records = CallRecords(self._open_records())
+            yield self._records
+        finally:
+            self._asked_at = None
 
     def _store(self, fresh: Sequence[GovernanceEvent]) -> bool:
         """Commit events; return whether the database took them, or refuses some of them for good."""
         try:
-            records = self._opened()
-            try:
-                records.append(fresh)
-            except RowsRejected:
-                self._refused(records.append_what_can_be(fresh), fresh)
+            with self._asking() as records:
+                try:
+                    records.append(fresh)
+                except RowsRejected:
+                    self._refused(records.append_what_can_be(fresh), fresh)
         except VoicectlError as error:
             self._fail(error)
             return False
@@ -173,6 +200,7 @@ class Writer:
         for call_id, error in refused:
             count = sum(event.call_id == call_id for event in fresh)
             self._count(num_refused=count)
+            self._refused_until = self._now() + REFUSED_S
             log.error("call_events_refused", session_id=call_id, events=count, error=error.message)
 
     def _fail(self, error: VoicectlError) -> None:

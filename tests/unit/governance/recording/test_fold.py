@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.recorded_call import STARTED_AT, events_of_call, identity, scribe, transfer, turn, whole_call, written
 from voicectl.core import events as ev
 from voicectl.core.records import CallRow, GovernanceEvent, contained, warm
-from voicectl.governance.recording.fold import RECORDED, TRANSFERRED, CallFold, fold, recorded
+from voicectl.governance.recording.fold import RECORDED, CallFold, fold, recorded
 from voicectl.service.recording.scribe import Began, Ended, Noted
 
 CALL = identity()
@@ -201,7 +201,7 @@ def test_only_turns_that_changed_are_written_again() -> None:
 
 def test_what_imports_and_scores_decide_is_not_the_folds() -> None:
     columns = set(recorded(folded(events_of_call(CALL))))
-    assert columns == {*RECORDED, *TRANSFERRED}
+    assert columns == set(RECORDED)
     assert not columns & {"resolved", "csat", "score_state", "compliance_flagged", "cost"}
 
 

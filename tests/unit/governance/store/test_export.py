@@ -11,7 +11,7 @@ from sqlalchemy import update
 from tests.fakes.recorded_call import STARTED_AT, events_of_call, identity, store_at
 from voicectl.core.errors import ConfigError
 from voicectl.core.ports import Purpose
-from voicectl.governance.store.export import COLUMNS, export_calls, guarded
+from voicectl.governance.store.export import COLUMNS, export_rows, guarded
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.rows import CallFilter, count_calls, each_call
 from voicectl.governance.store.store import Store
@@ -43,10 +43,10 @@ def test_batches_hold_every_call_once(store: Store) -> None:
 def test_csv_has_a_header_and_guards_formulas(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "calls.csv"
     heard: list[int] = []
-    assert export_calls(store, CallFilter(), path, "csv", on_batch=heard.append) == sum(heard) == 7
+    assert export_rows(store, "calls", CallFilter(), path, "csv", on_batch=heard.append) == sum(heard) == 7
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == list(COLUMNS["calls"])
     assert rows[3]["agent_name"] == "'=cmd|'/c calc'!A1"
     assert (rows[0]["abandoned"], rows[0]["resolved"], rows[0]["started_at"]) == ("false", "", str(STARTED_AT))
     assert path.stat().st_mode & 0o777 == 0o600
@@ -54,8 +54,8 @@ def test_csv_has_a_header_and_guards_formulas(store: Store, tmp_path: Path) -> N
 
 def test_json_lines_and_parquet_hold_the_same(store: Store, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    export_calls(store, CallFilter(), tmp_path / "calls.jsonl", "jsonl")
-    export_calls(store, CallFilter(), tmp_path / "calls.parquet", "parquet")
+    export_rows(store, "calls", CallFilter(), tmp_path / "calls.jsonl", "jsonl")
+    export_rows(store, "calls", CallFilter(), tmp_path / "calls.parquet", "parquet")
     lines = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
     assert parquet.read_table(tmp_path / "calls.parquet").to_pylist() == lines
     assert len(lines) == 7
@@ -77,7 +77,7 @@ def test_filters_choose(store: Store, tmp_path: Path) -> None:
             )
         ]
     assert numbers == [1, 1, 1, 4, 3, 0]
-    assert export_calls(store, CallFilter(use_case="faq"), tmp_path / "x.jsonl", "jsonl") == 1
+    assert export_rows(store, "calls", CallFilter(use_case="faq"), tmp_path / "x.jsonl", "jsonl") == 1
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx"])
@@ -91,8 +91,8 @@ def test_numbers_stay_numbers() -> None:
 
 def test_a_file_that_cannot_be_written_leaves_nothing(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
-        export_calls(store, CallFilter(), tmp_path / "none" / "calls.csv", "csv")
+        export_rows(store, "calls", CallFilter(), tmp_path / "none" / "calls.csv", "csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ConfigError, match="cannot be written"):
-        export_calls(store, CallFilter(), tmp_path / "folder.csv", "csv")
+        export_rows(store, "calls", CallFilter(), tmp_path / "folder.csv", "csv")
     assert not list(tmp_path.glob(".*"))

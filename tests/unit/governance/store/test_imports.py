@@ -10,11 +10,18 @@ from sqlalchemy import select
 
 from tests.fakes.recorded_call import events_of_call, identity, scribe, store_at, transfer, whole_call, written
 from voicectl.core.errors import ConfigError
-from voicectl.governance.store.imports import ImportRefused, import_file
+from voicectl.core.records import CallRow
+from voicectl.core.sections.governance import Retention
+from voicectl.governance.recording.fold import CORRECTED, RECORDED
+from voicectl.governance.store.imports import COLUMNS, ImportRefused, import_file
 from voicectl.governance.store.recording import CallRecords
+from voicectl.governance.store.retention import DAY_S, prune
 from voicectl.governance.store.rows import call_of
 from voicectl.governance.store.store import Store
 from voicectl.governance.store.tables import complaints, imports, scores, violations
+from voicectl.service.recording.scribe import Began, Noted
+
+NOW = 1_790_000_000.0
 
 
 @pytest.fixture
@@ -24,15 +31,25 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield fresh
 
 
+COMPLAINT = '{{"complaint_id":"c","call_id":"sess_1","received_at":"{}"}}'
+
+
 def review(**values: Any) -> str:
     row = {"call_id": "sess_1", "name": "x", "value": 1, "reviewer": "qa-1", "at": 1_788_000_000}
     return json.dumps(row | values)
 
 
+def row_of(store: Store, call_id: str) -> CallRow:
+    with store.read() as connection:
+        call = call_of(connection, call_id)
+    assert call is not None
+    return call
+
+
 def taken(store: Store, kind: Any, text: str, name: str = "file.csv") -> Any:
     path = Path(store.place).parent / name
     path.write_text(text)
-    return import_file(store, kind, path, now=5.0, redacted=lambda words: words.replace("4111", "[card]"))
+    return import_file(store, kind, path, now=NOW, redacted=lambda words: words.replace("4111", "[card]"))
 
 
 def refused(store: Store, kind: Any, text: str, name: str = "file.csv") -> list[tuple[int, str]]:
@@ -62,17 +79,53 @@ def test_what_a_call_does_not_tell_of_its_transfer_an_import_may(store: Store) -
     CallRecords(store).append(events[:-1])
     header = "call_id,transfer_attempted,transfer_result,transfer_complete"
     taken(store, "outcomes", f"{header},dead_air_s\nsess_3,true,succeeded,true,2\n")
-    with store.read() as connection:
-        corrected = call_of(connection, "sess_3")
-    # The end comes late, from what was spilled: it must not take away what only the import knew.
+    # The end comes late, from what was spilled: it must not take away what the import knew better.
     CallRecords(store).append(events[-1:])
-    with store.read() as connection:
-        after = call_of(connection, "sess_3")
-    assert corrected is not None
-    assert after is not None
-    assert (corrected.transfer_result, corrected.transfer_complete, corrected.dead_air_s) == ("succeeded", True, 2.0)
-    assert (after.transfer_complete, after.dead_air_s, after.end_reason) == (True, 2.0, "transferred")
+    after = row_of(store, "sess_3")
+    assert (after.transfer_result, after.transfer_complete, after.dead_air_s) == ("succeeded", True, 2.0)
+    assert after.end_reason == "transferred"
     assert after.transfer_payload_digest is not None
+
+
+SAID = {"transfer_attempted": True, "escalated": True, "escalation_trigger": "caller asked", "abandoned": False}
+SAYING = "call_id,transfer_attempted,escalated,escalation_trigger,abandoned\nsess_3,true,true,caller asked,false\n"
+
+
+def test_an_import_for_an_open_call_outranks_its_end(store: Store) -> None:
+    events = events_of_call(identity("sess_3"), turns=1)
+    CallRecords(store).append(events[:2])
+    taken(store, "outcomes", SAYING)
+    CallRecords(store).append(events[2:])
+    after = row_of(store, "sess_3")
+    assert {name: getattr(after, name) for name in SAID} == SAID
+    assert (after.num_turns, after.end_reason) == (1, "caller-hung-up")
+
+
+def test_an_import_for_a_call_that_ended_outlives_its_return_and_late_events(store: Store) -> None:
+    call = identity("sess_3")
+    by = scribe()
+    events = written(by, whole_call(call, turns=1))
+    CallRecords(store).append([events[0], *events[2:]])
+    taken(store, "outcomes", SAYING)
+    back = identity("sess_3", started_at=call.started_at + 100, resumed=True)
+    CallRecords(store).append([events[1], *written(by, [Noted(back, Began(), 0.0)])])
+    after = row_of(store, "sess_3")
+    assert {name: getattr(after, name) for name in SAID} == SAID
+    assert after.ended_at is None
+
+
+def test_a_second_import_corrects_the_first_and_nothing_that_it_does_not_name(store: Store) -> None:
+    events = events_of_call(identity("sess_3"), turns=1)
+    CallRecords(store).append(events[:2])
+    taken(store, "outcomes", SAYING)
+    taken(store, "outcomes", "call_id,escalated\nsess_3,false\n", "second.csv")
+    CallRecords(store).append(events[2:])
+    after = row_of(store, "sess_3")
+    assert (after.escalated, after.transfer_attempted) == (False, True)
+
+
+def test_columns_that_imports_and_events_decide_are_marked() -> None:
+    assert set(CORRECTED) == set(RECORDED) & set(COLUMNS["outcomes"])
 
 
 def test_the_same_bytes_are_taken_once(store: Store) -> None:
@@ -89,6 +142,37 @@ def test_reviews_become_scores_of_humans_with_redacted_words(store: Store) -> No
     with store.read() as connection:
         (score,) = connection.execute(select(scores)).all()
     assert (score.source, score.value, score.reviewer, score.explanation) == ("human", 1.0, "qa-1", "pan [card]")
+
+
+def test_whatever_people_wrote_beside_their_words_is_redacted_too(store: Store) -> None:
+    row = review(reviewer="4111 qa", rubric_version="v4111", label="4111")
+    taken(store, "reviews", row, "my 4111.jsonl")
+    with store.read() as connection:
+        (score,) = connection.execute(select(scores)).all()
+        (receipt,) = connection.execute(select(imports)).all()
+    assert (score.reviewer, score.rubric_version, score.label) == ("[card] qa", "v[card]", "[card]")
+    assert receipt.source == "my [card].jsonl"
+
+
+def test_a_file_whose_name_is_no_text_is_taken(store: Store) -> None:
+    taken(store, "outcomes", "call_id,csat\nsess_1,7\n", "bad\udcff.csv")
+    with store.read() as connection:
+        assert [row.source for row in connection.execute(select(imports))] == ["bad?.csv"]
+
+
+def test_a_later_review_by_the_same_person_takes_the_place_of_the_earlier(store: Store) -> None:
+    taken(store, "reviews", review(value=1), "a.jsonl")
+    taken(store, "reviews", f"{review(value=0)}\n{review(reviewer='qa-2')}", "b.jsonl")
+    with store.read() as connection:
+        found = connection.execute(select(scores.c.reviewer, scores.c.value).order_by(scores.c.reviewer)).all()
+    assert [tuple(row) for row in found] == [("qa-1", 0.0), ("qa-2", 1.0)]
+
+
+def test_an_explanation_of_words_that_went_is_not_kept(store: Store) -> None:
+    assert prune(store, Retention(), 1_760_000_000 + 91 * DAY_S).num_texts == 2
+    taken(store, "reviews", review(explanation="the agent said that"), "a.jsonl")
+    with store.read() as connection:
+        assert connection.execute(select(scores.c.value, scores.c.explanation)).all() == [(1.0, None)]
 
 
 def test_every_wrong_row_is_told_with_its_number_and_nothing_is_taken(store: Store) -> None:
@@ -118,6 +202,19 @@ def test_every_wrong_row_is_told_with_its_number_and_nothing_is_taken(store: Sto
         ("complaints", "complaint_id,call_id,received_at\nc,sess_1,2026-09-04\n", "a.csv", (2, "offset from UTC")),
         ("complaints", "complaint_id,call_id,received_at\nc,sess_1,1788000000000\n", "a.csv", (2, "2000 and 2100")),
         ("complaints", "complaint_id,call_id,received_at\n,sess_1,1788000000\n", "a.csv", (2, "_id is missing")),
+        ("complaints", f"complaint_id,call_id,received_at\nc,sess_1,{NOW + 999}\n", "a.csv", (2, "in the future")),
+        ("complaints", "complaint_id,call_id,received_at\nc,sess_1,1759000000\n", "a.csv", (2, "before the start")),
+        ("complaints", "complaint_id,call_id,received_at\nc4111,sess_1,1788000000\n", "a.csv", (2, "like a card")),
+        ("complaints", COMPLAINT.format("0001-01-01T00:00:00+23:59"), "a.jsonl", (1, "2000 and 2100")),
+        ("complaints", COMPLAINT.format("9999-12-31T23:59:59-23:59"), "a.jsonl", (1, "2000 and 2100")),
+        ("outcomes", '{"call_id":"sess_1","csat":1' + "0" * 400 + "}", "a.jsonl", (1, "between -100 and 100")),
+        ("outcomes", "call_id,csat\nsess_1,1_0\n", "a.csv", (2, "is no number")),
+        ("outcomes", "call_id,csat\nsess_1,\uff11\uff12\n", "a.csv", (2, "is no number")),
+        ("outcomes", "call_id,resolved,abandoned\nsess_1,true,true\n", "a.csv", (2, "abandoned and resolved")),
+        ("outcomes", "call_id,transfer_attempted,abandoned\nsess_1,1,1\n", "a.csv", (2, "abandoned and transfer")),
+        ("outcomes", "call_id,escalated,escalation_trigger\nsess_1,0,x\n", "a.csv", (2, "escalated = false")),
+        ("outcomes", "call_id,transfer_attempted,screen_pop_at\nsess_1,1,1759000000\n", "a.csv", (2, "before the")),
+        ("reviews", review(at=NOW + 999), "a.jsonl", (1, "in the future")),
         ("reviews", review(value=7), "a.jsonl", (1, "between 0 and 1")),
         ("reviews", review(name="X Y"), "a.jsonl", (1, "form")),
     ],

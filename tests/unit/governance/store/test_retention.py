@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select
 from tests.fakes.recorded_call import STARTED_AT, events_of_call, identity, store_at
 from voicectl.core.sections.governance import Retention
 from voicectl.governance.store.recording import CallRecords
-from voicectl.governance.store.retention import DAY_S, Pruned, prune
+from voicectl.governance.store.retention import BATCH, DAY_S, Pruned, prune
 from voicectl.governance.store.rows import call_of, events_of, turns_of
 from voicectl.governance.store.store import Store
 from voicectl.governance.store.tables import calls, complaints, events, scores, turns, violations
@@ -82,3 +82,28 @@ def test_a_dry_run_counts_and_changes_nothing(tmp_path: Path) -> None:
         before = counts(store)
         assert prune(store, DEFAULT, after(401), dry_run=True) == Pruned(num_texts=1, num_events=1, num_turns=1)
         assert counts(store) == before
+
+
+def test_it_ends_behind_a_batch_when_told_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    with store_at(tmp_path) as store:
+        CallRecords(store).append(
+            [event for n in range(BATCH + 10) for event in events_of_call(identity(f"sess_{n:03}"), turns=1)]
+        )
+        assert prune(store, DEFAULT, after(91), go_on=lambda: False) == Pruned(num_texts=BATCH)
+        assert prune(store, DEFAULT, after(91)) == Pruned(num_texts=10)
+
+
+def test_the_file_shrinks_step_by_step(tmp_path: Path) -> None:
+    with store_at(tmp_path) as store:
+        with store.write() as connection:
+            connection.execute(
+                insert(calls), {"call_id": "big", "use_case": "x", "tier": "low", "started_at": 1.0, "ended_at": 2.0}
+            )
+            body = {"text": "x" * 3_000_000}
+            connection.execute(insert(events), {"call_id": "big", "sequence": 0, "at": 1.0, "kind": "x", "body": body})
+        stops: list[int] = []
+        prune(store, DEFAULT, after(0), go_on=lambda: stops.append(1) is None)
+        assert len(stops) > 3
+        with store.read() as connection:
+            assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0
+    assert (tmp_path / "records.db").stat().st_size < 1_000_000

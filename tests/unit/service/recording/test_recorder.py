@@ -1,6 +1,7 @@
 """The queue between calls and their records is bounded, and nothing that it holds is forgotten at the end."""
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from voicectl.core import events as ev
 from voicectl.core.sections.governance import Governance
 from voicectl.governance.store.rows import call_of
 from voicectl.service.recording.recorder import Recorder
+from voicectl.service.recording.retainer import Retainer
 from voicectl.service.recording.spill import Spill
 from voicectl.service.recording.writer import Writer
 
@@ -22,7 +24,8 @@ CALL = identity()
 def recorder_in(folder: Path, **settings: object) -> Recorder:
     by = scribe()
     writer = Writer(by, lambda: store_at(folder), Spill(folder / "spill", max_bytes=100_000))
-    return Recorder(Governance.model_validate({"commit_interval_s": 0.01, **settings}), writer, by)
+    wanted = Governance.model_validate({"commit_interval_s": 0.01, **settings})
+    return Recorder(wanted, writer, by, Retainer(wanted.retention, lambda: store_at(folder)))
 
 
 async def test_what_is_offered_is_stored_before_the_end(tmp_path: Path) -> None:
@@ -45,6 +48,29 @@ async def test_who_is_told_to_stop_while_gathering_stops(tmp_path: Path) -> None
         await asyncio.sleep(0.1)
         await recorder.close()
     assert recorder.health().counts.num_stored > 0
+
+
+async def test_what_a_locked_database_has_not_taken_at_the_end_is_spilled_and_comes_with_the_next_start(
+    tmp_path: Path,
+) -> None:
+    seen = whole_call(CALL)
+    recorder = recorder_in(tmp_path, flush_s=0.0)
+    async with recorder:
+        recorder.offer(seen[0])
+        await eventually(lambda: recorder.health().counts.num_stored == 1)
+        other = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        for noted in seen[1:]:
+            recorder.offer(noted)
+        await recorder.close()
+        other.close()
+    assert (recorder.health().counts.num_spilled, recorder.health().num_queued) == (5, 0)
+    async with recorder_in(tmp_path) as heir:
+        await eventually(lambda: heir.health().counts.num_replayed == 5)
+    with store_at(tmp_path) as store, store.read() as connection:
+        call = call_of(connection, "sess_1")
+    assert call is not None
+    assert (call.num_turns, call.incomplete, call.end_reason) == (2, False, "caller-hung-up")
 
 
 class Trail:

@@ -3,7 +3,8 @@
 from tests.fakes.recorded_call import AROUND, STARTED_AT, identity, scribe, turn, whole_call, written
 from tests.fakes.redaction import MASK, SECRET, FakeRedactor
 from voicectl.core import events as ev
-from voicectl.service.recording.scribe import LEAP_PER_MS, Began, Ended, Noted, Scribe, caller_hash
+from voicectl.service.recording.pseudonyms import caller_hash
+from voicectl.service.recording.scribe import LEAP_PER_MS, Began, Ended, Noted, Scribe
 
 CALL = identity(attributes={"caller": "+49 30 1234", "ticket": "42", "note": f"pan {SECRET}", "dropped": "x"})
 
@@ -111,6 +112,28 @@ def test_texts_that_no_database_can_hold_are_made_so() -> None:
     assert len(events[2].body["text"]) == 32_768
 
 
+def test_ids_that_clients_chose_are_digests_where_they_hold_secrets_and_revisions_find_them() -> None:
+    secret = ev.ItemAdded(ev.Item(f"item_{SECRET}", "user", "on my way wait"), None)
+    plain = ev.ItemAdded(ev.Item("item_1", "user", "yes"), None)
+    failed = ev.TranscriptFailed(f"item_{SECRET}", "none")
+    seen = [Noted(CALL, Began(), 0.0), *(Noted(CALL, event, 1.0) for event in (secret, plain, failed))]
+    events = written(scribe(), seen)
+    assert kinds(events)[1:] == ["caller_said", "caller_said", "text_revised", "transcript_failed"]
+    first, second, revised, again = [event.body["item_id"] for event in events[1:]]
+    assert first == revised == again
+    assert first.startswith("masked_")
+    assert second == "item_1"
+    assert SECRET not in str(events)
+
+
+def test_names_that_clients_chose_are_redacted() -> None:
+    call = identity(attributes={SECRET: "x"})
+    item = ev.Item("f", "assistant", "{}", kind="function_call", call_id="c", name=f"pay_{SECRET}")
+    events = written(scribe(), [Noted(call, Began(), 0.0), Noted(call, ev.ToolCalled("r", item, None), 1.0)])
+    assert SECRET not in str(events)
+    assert (events[0].body["attributes"], events[1].body["name"]) == ({MASK: "x"}, f"pay_{MASK}")
+
+
 def test_a_long_text_is_redacted_before_it_is_cut() -> None:
     text = "x" * (32_768 - 8) + SECRET
     events = written(scribe(), [Noted(CALL, Began(), 0.0), *turn(CALL, 1, said=text)])
@@ -123,9 +146,3 @@ def test_a_confession_about_a_call_that_is_over_does_not_open_it_again() -> None
     confession = by.confess(CALL, 4, STARTED_AT + 99)
     assert (confession.sequence, confession.kind) == (4, "events_lost")
     assert by.live == ()
-
-
-def test_one_caller_is_one_key_however_the_number_is_written() -> None:
-    keyed = caller_hash(b"k" * 32)
-    assert keyed("+49 (30) 12-34") == keyed("+49301234")
-    assert keyed("+49301234") != caller_hash(b"x" * 32)("+49301234")

@@ -11,6 +11,7 @@ from tests.fakes.recorded_call import identity, scribe, store_at, turn, whole_ca
 from tests.fakes.redaction import SECRET, FakeRedactor
 from voicectl.core.records import CallRow, GovernanceEvent
 from voicectl.governance.store.errors import RowsRejected, StoreRefused, StoreUnavailable
+from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.rows import call_of, events_of, turns_of
 from voicectl.governance.store.store import Store
 from voicectl.service.recording.scribe import Began, Noted
@@ -105,6 +106,30 @@ def test_a_database_that_fails_is_left_alone_for_longer_and_longer(bench: Bench)
     assert bench.writer.rest_s == pytest.approx(0.9)
 
 
+def test_a_database_that_owes_an_answer_counts_as_down(bench: Bench) -> None:
+    states = []
+
+    def slow(_records: CallRecords) -> int:
+        for at in (1.0, 2.5):
+            bench.at = at
+            states.append(bench.writer.state)
+        return 7
+
+    assert bench.writer.run(slow) == 7
+    assert [*states, bench.writer.state] == ["ok", "spilling", "ok"]
+
+
+def test_a_file_that_is_moved_away_is_noticed_and_made_anew(bench: Bench) -> None:
+    other = identity("sess_2")
+    bench.writer.write(whole_call(CALL))
+    (bench.folder / "records.db").rename(bench.folder / "moved.db")
+    bench.writer.write(whole_call(other))
+    assert bench.writer.state == "spilling"
+    bench.at += 1
+    bench.writer.write([])
+    assert (bench.call("sess_2").num_turns, bench.writer.state) == (2, "ok")
+
+
 def test_the_next_process_replays_what_this_one_left(bench: Bench) -> None:
     bench.fail()
     bench.writer.write(whole_call(CALL))
@@ -157,13 +182,15 @@ def test_a_row_that_is_refused_for_good_holds_up_nobody(bench: Bench) -> None:
     with capture_logs() as logs:
         bench.writer.write([*whole_call(bad, 1)[:1], *turn(good, 2)])
     assert numbers(bench.stored("sess_good")) == list(range(5))
-    assert (bench.writer.counts.num_refused, bench.writer.state) == (1, "ok")
+    assert (bench.writer.counts.num_refused, bench.writer.state) == (1, "losing")
+    bench.at += 1000
+    assert bench.writer.state == "ok"
     assert [entry["event"] for entry in logs] == ["call_events_refused"]
 
 
 def test_rows_that_the_database_refuses_are_told_call_by_call(bench: Bench) -> None:
     bench.writer.write(whole_call(CALL, 1))
-    records = bench.writer._opened()
+    records = CallRecords(store_at(bench.folder))
     events = [GovernanceEvent("sess_1", 90, 1.0, "x", {}), GovernanceEvent("sess_9", 0, None, "x", {})]  # type: ignore[arg-type]
     with pytest.raises(RowsRejected):
         records.append(events)
@@ -198,9 +225,7 @@ def test_secrets_reach_neither_database_nor_spill(bench: Bench) -> None:
 def test_lost_calls_are_closed_and_live_ones_are_not(bench: Bench) -> None:
     lost, live = identity("sess_lost"), identity("sess_live")
     bench.writer.write([*whole_call(lost)[:-1], *whole_call(live)[:-1]])
-    counts: list[int] = []
-    bench.writer.run(lambda records: counts.append(records.close_lost(CALL.started_at + 1000, ["sess_live"])))
-    assert counts == [1]
+    assert bench.writer.run(lambda records: records.close_lost(CALL.started_at + 1000, ["sess_live"])) == 1
     assert (bench.call("sess_lost").end_reason, bench.call("sess_lost").ended_at) == ("lost", CALL.started_at + 22)
     assert bench.call("sess_live").ended_at is None
     back = identity("sess_lost", started_at=CALL.started_at + 2000, resumed=True)

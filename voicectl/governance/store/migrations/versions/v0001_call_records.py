@@ -74,6 +74,7 @@ def upgrade() -> None:
         sa.Column("incomplete", sa.Boolean(), nullable=False),
         sa.Column("last_event_at", sa.Float(), nullable=True),
         sa.Column("texts_pruned_at", sa.Float(), nullable=True),
+        sa.Column("imported", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("call_id", name=op.f("pk_calls")),
     )
     op.create_index("ix_calls_caller_key_started_at", "calls", ["caller_key", "started_at"], unique=False)
