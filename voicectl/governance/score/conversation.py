@@ -43,6 +43,22 @@ class Conversation:
         return self.call.num_turns > 0 or bool(self.turns)
 
     @property
+    def caller_was_silent(self) -> bool:
+        """Whether it is certain that the caller said nothing: nobody had a turn, or the agent alone.
+
+        Without a redactor, whose counts a call then lacks, and behind retention or lost events, nobody knows.
+        """
+        call = self.call
+        if not self.happened:
+            return True
+        if call.num_redactions is None or call.texts_pruned_at is not None or call.incomplete:
+            return False
+        if call.audio_s or call.num_misunderstandings or len(self.turns) < call.num_turns:
+            return False
+        # A turn of the caller whose words are not at hand has an empty transcript, not none.
+        return not any(turn.transcript is not None or turn.last_voiced_at is not None for turn in self.turns)
+
+    @property
     def has_caller_text(self) -> bool:
         """Whether any word of the caller is at hand."""
         return any(turn.transcript for turn in self.turns)

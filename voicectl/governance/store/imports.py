@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 from sqlalchemy import Connection, insert, select, update
 
 from voicectl.core.errors import ConfigError
+from voicectl.governance.score.shelf import apply_reviews
 from voicectl.governance.store import cells
 from voicectl.governance.store.filerows import FileRow, Problem, read_rows
 from voicectl.governance.store.rows import known_calls
@@ -203,6 +204,8 @@ def _write_reviews(connection: Connection, rows: Sequence[_Values]) -> None:
     if rows:
         values = [{name: row.get(name) for name in names} | {"source": "human"} for row in rows]
         connection.execute(insert(scores), values)
+    for call_id in dict.fromkeys(row["call_id"] for row in rows):
+        apply_reviews(connection, call_id)
 
 
 _WRITERS: Final[Mapping[str, Callable[[Connection, Sequence[_Values]], None]]] = {

@@ -112,6 +112,14 @@ def test_probes_neither_keep_evidence_fresh_nor_spoil_it() -> None:
     assert case.evidence() == whole
 
 
+def test_a_call_that_went_on_after_its_score_is_not_scored() -> None:
+    case = GateCase(days=3, per_day=30)
+    assert case.evidence().structure.unscored == 0
+    for row in [row for row in case.rows if row["ended_at"] <= NOW - 3600][:4]:
+        row["scored_at"] = row["ended_at"] - 1
+    assert case.evidence().structure.unscored == 4
+
+
 def test_a_call_with_lost_events_is_no_success() -> None:
     case = GateCase(days=3, per_day=30)
     good = [row for row in case.rows if row["resolved"] and row["ended_at"] <= NOW - 3600]
