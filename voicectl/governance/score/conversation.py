@@ -33,10 +33,6 @@ class Conversation:
             if turn.reply:
                 yield Said(turn.turn, "agent", turn.reply)
 
-    def by(self, speaker: Speaker) -> Iterator[Said]:
-        """Yield what one party said."""
-        return (said for said in self.said() if said.speaker == speaker)
-
     @property
     def happened(self) -> bool:
         """Whether anybody had a turn."""

@@ -1,8 +1,10 @@
 """Scoring waits for quiet, yields to the first call at once, and neither hides a failure nor ends the gateway."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -12,9 +14,12 @@ from tests.fakes.records import NOW, MemoryRecords, a_call, said
 from tests.unit.service.scoring.test_judge import GOOD, ScriptedModel, judge_of
 from voicectl.core.errors import ConfigError, UsageError, WorkerDied
 from voicectl.core.ports import CallIdentity
+from voicectl.governance.score.phrases import Phrase
+from voicectl.governance.score.rubric import Rubric, packaged_rubric
 from voicectl.governance.score.shelf import backlog
 from voicectl.governance.store.tables import calls, turns
 from voicectl.service.scoring.background import BackgroundScoring, Pace
+from voicectl.service.scoring.judge import JudgeLimits, LocalJudge
 from voicectl.service.scoring.offline import score_call
 from voicectl.service.scoring.quiet import Quiet
 from voicectl.service.scoring.scorer import Scorer
@@ -173,6 +178,23 @@ async def test_a_call_in_which_the_agent_alone_spoke_needs_no_judge(records: Mem
     assert (await Scorer(records, judge_of(model)).score("greeted")).outcome == "scored"
     call = records.call("greeted")
     assert (call.resolved, call.compliance_flagged, model.requests) == (False, False, [])
+
+
+async def test_rules_run_beside_the_event_loop(records: MemoryRecords) -> None:
+    threads: list[threading.Thread] = []
+
+    class Watched(Rubric):
+        @cached_property
+        def matchers(self) -> dict[str, Phrase]:
+            threads.append(threading.current_thread())
+            return super().matchers
+
+    rubric = Watched.model_validate(packaged_rubric().model_dump())
+    model: Any = ScriptedModel([GOOD])
+    judge = LocalJudge(model, rubric, digest="d", limits=JudgeLimits(context_tokens=2048))
+    assert (await Scorer(records, judge).score("c0")).outcome == "scored"
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_humans_score_a_call_without_a_transcript(records: MemoryRecords) -> None:
