@@ -28,8 +28,8 @@ class _Part(BaseModel):
 class Limits(_Part):
     """Where the rules draw the line."""
 
-    disclosure_s: float = Field(gt=0)
-    dead_air_s: float = Field(gt=0)
+    disclosure_s: float = Field(gt=0, allow_inf_nan=False)
+    dead_air_s: float = Field(gt=0, allow_inf_nan=False)
     misunderstandings: int = Field(ge=1)
     human_requests: int = Field(ge=1)
 
@@ -76,9 +76,11 @@ class JudgeRules(_Part):
 
     @field_validator("failures")
     @classmethod
-    def _none_comes_first(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+    def _each_is_named_once_none_first(cls, found: tuple[str, ...]) -> tuple[str, ...]:
         if found[0] != "none":
             raise ValueError("the first failure must be none")
+        if len(set(found)) < len(found):
+            raise ValueError("a failure is named twice")
         return found
 
 

@@ -29,6 +29,11 @@ def test_the_digest_changes_with_every_part() -> None:
         ({"phrases": {"opt_out": ["a{99999999999999999999}"]}}, "phrases.opt_out"),
         ({"phrases": {"denied": {"opt_in": ["no"]}}}, "denied: there are no phrases 'opt_in'"),
         ({"phrases": {"prohibited": {"opt_out": ["no"]}, "denied": {}}}, "'opt_out' is the name of other phrases"),
+        (
+            {"limits": {"disclosure_s": float("inf"), "dead_air_s": 5, "misunderstandings": 2, "human_requests": 2}},
+            "limits.disclosure_s",
+        ),
+        ({"judge": {"instructions": "x", "failures": ["none", "other", "other"], "flags": {}}}, "named twice"),
         ({"judge": {"instructions": "x", "failures": ["other"], "flags": {}}}, "judge.failures"),
         ({"judge": {"instructions": "x", "failures": ["none"], "flags": {"a b": "c"}}}, "judge.flags"),
     ],
