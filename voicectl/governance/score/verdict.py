@@ -81,14 +81,12 @@ def unscorable(conversation: Conversation, rubric: Rubric, reason: str) -> Verdi
     if hard:
         rows.append(Score(FLAGGED, "rule", 1.0, None, _named(hard, ())))
     rows.append(Score(SCORING, "judge", None, "failed", reason))
-    # Without a judge, nobody knows that there was nothing else.
-    columns = {FLAGGED: True if hard else None, ESCALATION: None, SENTIMENT: None}
-    return Verdict(tuple(rows), {**columns, **_resolution(conversation, None), "score_state": "failed"})
+    return Verdict(tuple(rows), {**_unknown(conversation), FLAGGED: True if hard else None})
 
 
-def given_up(reason: str) -> Verdict:
+def given_up(conversation: Conversation, reason: str) -> Verdict:
     """Return the verdict on a call on which scoring itself broke."""
-    return Verdict((Score(SCORING, "judge", None, "failed", reason),), {"score_state": "failed"})
+    return Verdict((Score(SCORING, "judge", None, "failed", reason),), _unknown(conversation))
 
 
 def by_humans(humans: Mapping[str, float]) -> dict[str, Any]:
@@ -120,6 +118,12 @@ def _escalation(
     if judgement is None:
         return None, "judge"
     return judgement.escalation in ("appropriate", "not_needed"), "judge"
+
+
+def _unknown(conversation: Conversation) -> dict[str, Any]:
+    """Return the columns of a call without a judgement: without one, nobody knows that there was nothing else."""
+    nothing = {FLAGGED: None, ESCALATION: None, SENTIMENT: None}
+    return {**nothing, **_resolution(conversation, None), "score_state": "failed"}
 
 
 def _resolution(conversation: Conversation, judgement: Judgement | None) -> dict[str, Any]:

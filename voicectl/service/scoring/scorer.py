@@ -48,21 +48,23 @@ class Scorer:
         """
         # Before the call is read: one that goes on from now on ends later than this, and so is scored again.
         began_at = self._now()
-        try:
-            return await self._score(call_id, began_at)
-        except ConfigError:
-            raise
-        except Exception as error:  # the edge of one call: the others are scored all the same
-            log.exception("scoring_broke", call_id=call_id)
-            reason = f"scoring broke on it: {type(error).__name__}: {error}"[:500]
-            return await self._stored(call_id, given_up(reason), began_at, Unjudgeable(reason))
-
-    async def _score(self, call_id: str, began_at: float) -> Scoring:
         conversation = await asyncio.to_thread(self._read, call_id)
         if conversation is None:
             return Scoring(call_id, "gone")
         if conversation.call.ended_at is None:
             return Scoring(call_id, "open")
+        # A clock behind that of the records must not make a call wait for ever.
+        at = max(began_at, conversation.call.ended_at)
+        try:
+            return await self._score(conversation, at)
+        except ConfigError:
+            raise
+        except Exception as error:  # the edge of one call: the others are scored all the same
+            log.exception("scoring_broke", call_id=call_id)
+            broke = Unjudgeable(f"scoring broke on it: {type(error).__name__}: {error}"[:500])
+            return await self._stored(call_id, given_up(conversation, broke.message), at, broke)
+
+    async def _score(self, conversation: Conversation, at: float) -> Scoring:
         judgement: Judgement | None = None
         failure: Unjudgeable | None = None
         if not conversation.caller_was_silent:
@@ -75,8 +77,7 @@ class Scorer:
             verdict = await asyncio.to_thread(scored, conversation, rubric, judgement)
         else:
             verdict = await asyncio.to_thread(unscorable, conversation, rubric, failure.message)
-        # A clock behind that of the records must not make a call wait for ever.
-        return await self._stored(call_id, verdict, max(began_at, conversation.call.ended_at), failure)
+        return await self._stored(conversation.call.call_id, verdict, at, failure)
 
     async def _judged(self, conversation: Conversation) -> Judgement:
         if not conversation.has_caller_text:

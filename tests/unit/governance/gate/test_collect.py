@@ -1,13 +1,15 @@
 """Evidence is counted as it is, begins anew with what answers, and its digest changes with any of it."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from tests.fakes.gate_case import DAY, NOW, USE_CASES, GateCase, digest
+from tests.fakes.gate_case import DAY, NOW, USE_CASES, GateCase, digest, quiet_policy
 from voicectl.core.records import CallRow, contained
 from voicectl.governance.gate.facts import SIZES, UNKNOWN, facts_of
 from voicectl.governance.gate.facts import contained as contained_of_facts
+from voicectl.governance.gate.soundness import unsound
 
 CHANGES = {
     "resolved": [None, False, True],
@@ -118,6 +120,13 @@ def test_a_call_that_went_on_after_its_score_is_not_scored() -> None:
     for row in [row for row in case.rows if row["ended_at"] <= NOW - 3600][:4]:
         row["scored_at"] = row["ended_at"] - 1
     assert case.evidence().structure.unscored == 4
+
+
+def test_who_is_told_of_another_judge_is_told_what_scores_its_calls_again() -> None:
+    evidence = GateCase(days=3, per_day=30).evidence()
+    mixed = replace(evidence, structure=replace(evidence.structure, other_judge=2))
+    reasons = unsound(mixed, quiet_policy())
+    assert "2 calls scored by another judge than the newest: run `voicectl calls score --all`" in reasons
 
 
 def test_a_call_with_lost_events_is_no_success() -> None:

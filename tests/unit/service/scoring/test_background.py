@@ -249,6 +249,25 @@ async def test_a_call_on_which_scoring_breaks_does_not_stop_the_others(records: 
     assert "scoring broke on it: ZeroDivisionError" in records.scores("c0")[-1].explanation
 
 
+async def test_what_was_said_of_the_first_part_goes_when_scoring_breaks_on_the_whole(records: MemoryRecords) -> None:
+    class Broken(ScriptedModel):
+        async def forget(self, session_id: str) -> None:
+            raise ZeroDivisionError("a bug")
+
+    await Scorer(records, judge_of(ScriptedModel([GOOD])), now=lambda: NOW).score("c0")
+    assert records.call("c0").resolved is True
+    with records.write() as connection:
+        connection.execute(update(calls).where(calls.c.call_id == "c0").values(ended_at=NOW + 50))
+    await Scorer(records, judge_of(Broken([GOOD])), now=lambda: NOW + 20).score("c0")
+    call = records.call("c0")
+    assert (call.score_state, call.resolved, call.compliance_flagged, call.scored_at) == (
+        "failed",
+        None,
+        None,
+        NOW + 50,
+    )
+
+
 async def test_a_score_is_not_replaced_because_scoring_broke(records: MemoryRecords) -> None:
     class Broken(ScriptedModel):
         async def forget(self, session_id: str) -> None:
