@@ -28,7 +28,7 @@ Answers = dict[str, tuple[bool, bool]]
 
 def answers(call: JudgedCall, judgement: Judgement) -> Answers:
     """Return the label and the answer, by question."""
-    rows = {score.name: score.value for score in scored(call.conversation, packaged_rubric(), judgement, {}).scores}
+    rows = {score.name: score.value for score in scored(call.conversation, packaged_rubric(), judgement).scores}
     pairs: Answers = {
         "flags, rules and judge": (call.compliance_flagged, rows[FLAGGED] == 1.0),
         "flags, judge alone": (call.compliance_flagged, bool(judgement.flags)),

@@ -71,9 +71,9 @@ class History:
                 talk = Conversation(drawn.call, drawn.turns)
                 at = (drawn.call.ended_at or started_at) + 60
                 verdict = (
-                    unscorable(talk, rubric, "the judge did not answer within 60 s", {})
+                    unscorable(talk, rubric, "the judge did not answer within 60 s")
                     if draw.random() < 0.01
-                    else scored(talk, rubric, drawn.judgement, {})
+                    else scored(talk, rubric, drawn.judgement)
                 )
                 store_verdict(
                     connection, drawn.call.call_id, verdict, judge_digest=JUDGE, rubric_version=rubric.version, at=at

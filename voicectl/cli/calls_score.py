@@ -30,11 +30,11 @@ app = typer.Typer(add_completion=False)
 def score_command(
     *,
     call: Annotated[
-        str | None, typer.Option("--call", metavar="ID", help="Score this call, whatever its state.")
+        str | None, typer.Option("--call", metavar="ID", help="Score this call, once it has ended.")
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Also try those again that could not be scored.")] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also score again what another judge or rubric scored.")
+        bool, typer.Option("--all", help="Also score again what another model, rubric or prompt scored.")
     ] = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Score at most so many; all.")] = None,
     rubric: Annotated[
@@ -73,7 +73,14 @@ async def _score(  # what the command was asked, in its order
     profile: "Profile", rubric: "Rubric", call: str | None, which: "Which", limit: int | None, output: Output
 ) -> "ScoringRun":
     from voicectl.core.log import configure
-    from voicectl.service.scoring.offline import nothing_to_score, num_to_score, private_judge, score_call, score_calls
+    from voicectl.service.scoring.offline import (
+        nothing_to_score,
+        num_to_score,
+        private_judge,
+        require_finished,
+        score_call,
+        score_calls,
+    )
 
     configure(json=False, level="warning")
     now = time.time()
@@ -82,6 +89,9 @@ async def _score(  # what the command was asked, in its order
             total = num_to_score(store, profile, rubric, which=which, now=now)
             if not total:
                 return nothing_to_score(store, profile, rubric)
+        else:
+            # Before the models are loaded, which takes long.
+            require_finished(store, call)
         output.note("starting the language model …")
         async with private_judge(profile, rubric) as judge:
             if call is not None:

@@ -20,6 +20,8 @@ class StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be plain text", problem_mark=key_node.start_mark)
             key = key_node.value
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
@@ -39,6 +41,13 @@ def read_mapping(path: Path, max_bytes: int, *, what: str, hint: str) -> dict[st
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {yaml_problem(error)}", hint="the file must be plain YAML") from error
+    except ValueError as error:
+        # Dates that no calendar has.
+        raise ConfigError(
+            f"{path}: holds a value that cannot be: {error}", hint="the file must be plain YAML"
+        ) from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: is nested too deeply", hint="the file must be plain YAML") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: holds no keys", hint=hint)
     return document

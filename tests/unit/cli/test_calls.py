@@ -150,6 +150,19 @@ def test_without_a_redactor_no_explanation_is_kept(home: Path) -> None:
     assert b"was rude" not in b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
 
 
+def test_a_call_in_progress_is_not_scored_and_no_model_is_started_for_it(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_store(SqliteFile(home / DEFAULT_FILE)) as store:
+        CallRecords(store).append(events_of_call(identity("sess_live"))[:-1])
+    assert main(["calls", "score", "--call", "sess_live"]) == 2
+    told = capsys.readouterr().err
+    assert "has not ended" in told
+    assert "language model" not in told
+    assert main(["calls", "score", "--call", "sess_none"]) == 2
+    assert "there is no call" in capsys.readouterr().err
+
+
 def test_pruning_tells_what_would_go(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["calls", "prune", "--dry-run", "--json", "--set", "governance.retention.transcripts_days=1"]
     assert main(command) == 0

@@ -23,6 +23,8 @@ def test_plain_keys_are_returned(tmp_path: Path) -> None:
         ("a: 1\na: 2\n", "line 2: key 'a' is given twice"),
         ("a: &x [1]\nb: *x\n", "line 2: aliases are not allowed"),
         ("a: [1\n", "line 2:"),
+        ("a: 1\n[b, c]: 2\n", "line 2: a key must be plain text"),
+        ("a: 2026-13-45\n", "holds a value that cannot be"),
         ("- 1\n", "holds no keys"),
         ("a: !!python/object:os.system x\n", "could not determine a constructor"),
         (f"a: {'x' * 300}\n", "is no workload; the limit is 200"),

@@ -107,7 +107,7 @@ def _errors(metric: Metric, evidence: Evidence, total: Tally, alpha: float) -> t
         return None, None
     errors = evidence.judge.get(QUESTIONS[metric][0])
     if errors is None:
-        return None, "the calls were judged by several judges: score them again with `voicectl calls score`"
+        return None, "the calls were judged by several judges: score them again with `voicectl calls score --all`"
     doubt = errors.doubt(alpha)
     return (None, doubt) if doubt else (errors, None)
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     true,
 )
 
+from voicectl.governance.score.standing import is_scored
 from voicectl.governance.store.tables import calls, complaints, events
 
 Column = ColumnElement[Any]
@@ -124,7 +125,7 @@ def _expressions(tier: str, newest: Mapping[str, Newest], as_of: float, kept_sin
         # Looked up only where it matters: most calls are not escalated.
         "complained": case((call.escalated == true(), _sure(complained)), else_=_constant(0)),
         "flagged": _three(call.compliance_flagged),
-        "scored": _sure(call.score_state == "scored"),
+        "scored": _sure(is_scored(call)),
         "incomplete": _sure(call.incomplete.is_(true())),
         "same_setup": _sure(_of(newest, _setup_is)),
         "setup_known": _sure(known),

@@ -37,7 +37,7 @@ def _counted(found: Structure) -> Iterator[tuple[int, str]]:
     yield found.without_row, "with events but without a row: removed, or never folded"
     yield found.without_events, "with a row but without events: not written by the recorder"
     yield found.forbidden_scope, "that touched card data, which this tier forbids"
-    yield found.other_judge, "scored by another judge than the newest: score them again with `voicectl calls score`"
+    yield found.other_judge, "scored by another judge than the newest: run `voicectl calls score --all`"
 
 
 def _calls(number: int) -> str:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from voicectl.governance.kpi.counts import Counts, Dimension, Group, LatencyQuantiles, WordCounts
+from voicectl.governance.score.standing import has_failed, waits
 from voicectl.governance.store.tables import calls, complaints, turns
 
 DAY_S: Final = 86_400
@@ -153,8 +154,8 @@ def _sums(call: Any, span: Span) -> dict[str, Column]:
     )
     sums: dict[str, Column] = {
         "calls": _count(completed),
-        "pending": _count(and_(completed, call.score_state == "pending")),
-        "failed": _count(and_(completed, call.score_state == "failed")),
+        "pending": _count(and_(completed, waits(call))),
+        "failed": _count(and_(completed, has_failed(call))),
         **_proportion("contained", completed, settled),
         **_recontacts(call, span, completed, settled),
         **_proportion("deflected", completed, call.deflected),

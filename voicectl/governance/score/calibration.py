@@ -13,7 +13,7 @@ from voicectl.governance.kpi.rate import Z95, Rate
 
 MIN_LABELS: Final = 30
 """Human labels of either kind below which a judge counts as not calibrated."""
-RESAMPLES: Final = 4_000
+DRAWS: Final = 4_000
 _SEED: Final = 20_260
 
 
@@ -85,16 +85,19 @@ class JudgeQuality:
 
     @property
     def kappa(self) -> Interval | None:
-        """Cohen's kappa, with a bootstrap interval; None where chance alone would agree always."""
+        """Cohen's kappa with its interval; None where chance alone would agree always.
+
+        The interval is that of tables drawn from what the counts leave possible (Dirichlet, Jeffreys' prior of one
+        half a cell). Labels drawn anew from the counts would say "1.00 to 1.00" of a judge that was never wrong.
+        """
         counts = np.array([self.true_yes, self.false_yes, self.true_no, self.false_no], dtype=float)
         if not counts.sum():
             return None
         value = float(_kappa(counts[np.newaxis, :])[0])
         if math.isnan(value):
             return None
-        draws = np.random.default_rng(_SEED).multinomial(int(counts.sum()), counts / counts.sum(), size=RESAMPLES)
-        low, high = np.nanpercentile(_kappa(draws.astype(float)), [2.5, 97.5])
-        return Interval(value, float(low), float(high))
+        low, high = np.percentile(_kappa(np.random.default_rng(_SEED).dirichlet(counts + 0.5, DRAWS)), [2.5, 97.5])
+        return Interval(value, min(float(low), value), max(float(high), value))
 
     @property
     def doubt(self) -> str | None:

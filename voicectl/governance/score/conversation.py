@@ -33,14 +33,26 @@ class Conversation:
             if turn.reply:
                 yield Said(turn.turn, "agent", turn.reply)
 
-    def by(self, speaker: Speaker) -> Iterator[Said]:
-        """Yield what one party said."""
-        return (said for said in self.said() if said.speaker == speaker)
-
     @property
     def happened(self) -> bool:
         """Whether anybody had a turn."""
         return self.call.num_turns > 0 or bool(self.turns)
+
+    @property
+    def caller_was_silent(self) -> bool:
+        """Whether it is certain that the caller said nothing: nobody had a turn, or the agent alone.
+
+        Without a redactor, whose counts a call then lacks, and behind retention or lost events, nobody knows.
+        """
+        call = self.call
+        if not self.happened:
+            return True
+        if call.num_redactions is None or call.texts_pruned_at is not None or call.incomplete:
+            return False
+        if call.audio_s or call.num_misunderstandings or len(self.turns) < call.num_turns:
+            return False
+        # A turn of the caller whose words are not at hand has an empty transcript, not none.
+        return not any(turn.transcript is not None or turn.last_voiced_at is not None for turn in self.turns)
 
     @property
     def has_caller_text(self) -> bool:

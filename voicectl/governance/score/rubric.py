@@ -1,16 +1,17 @@
 """The rubric: what calls are scored by, read strictly from YAML, with a digest that names it."""
 
 import hashlib
-import re
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voicectl.core.errors import ConfigError
+from voicectl.core.strict_yaml import StrictLoader, yaml_problem
+from voicectl.governance.score.phrases import Phrase, compiled
 
 MAX_RUBRIC_BYTES: Final = 65_536
 PACKAGED: Final = "rubric.yaml"
@@ -18,7 +19,6 @@ _NAME: Final = r"^[a-z][a-z0-9_]{0,40}$"
 
 Name = Annotated[str, Field(pattern=_NAME)]
 Patterns = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=400)], ...], Field(max_length=64)]
-PhraseKind = Literal["human_request", "human_request_denied", "opt_out", "misunderstanding", "knowledge_gap"]
 
 
 class _Part(BaseModel):
@@ -28,8 +28,8 @@ class _Part(BaseModel):
 class Limits(_Part):
     """Where the rules draw the line."""
 
-    disclosure_s: float = Field(gt=0)
-    dead_air_s: float = Field(gt=0)
+    disclosure_s: float = Field(gt=0, allow_inf_nan=False)
+    dead_air_s: float = Field(gt=0, allow_inf_nan=False)
     misunderstandings: int = Field(ge=1)
     human_requests: int = Field(ge=1)
 
@@ -38,22 +38,33 @@ class Phrases(_Part):
     """Regular expressions over what was said."""
 
     human_request: Patterns
-    human_request_denied: Patterns
     opt_out: Patterns
     misunderstanding: Patterns
     knowledge_gap: Patterns
     disclosure: Patterns
     prohibited: dict[Name, Patterns] = Field(max_length=32)
+    denied: dict[Name, Patterns] = Field(default={}, max_length=32)
 
     @field_validator("*")
     @classmethod
     def _patterns_compile(cls, found: tuple[str, ...] | dict[str, tuple[str, ...]]) -> object:
         for pattern in [one for group in found.values() for one in group] if isinstance(found, dict) else found:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+            compiled(pattern)
         return found
+
+    @model_validator(mode="after")
+    def _what_is_denied_is_looked_for(self) -> Self:
+        known = self.wanted.keys() | self.prohibited.keys()
+        if unknown := sorted(self.denied.keys() - known):
+            raise ValueError(f"denied: there are no phrases {unknown[0]!r}")
+        if doubled := sorted(self.wanted.keys() & self.prohibited.keys()):
+            raise ValueError(f"prohibited: {doubled[0]!r} is the name of other phrases")
+        return self
+
+    @property
+    def wanted(self) -> dict[str, Patterns]:
+        """The phrases that are not prohibited, by kind."""
+        return {kind: getattr(self, kind) for kind in type(self).model_fields if kind not in ("prohibited", "denied")}
 
 
 class JudgeRules(_Part):
@@ -65,9 +76,11 @@ class JudgeRules(_Part):
 
     @field_validator("failures")
     @classmethod
-    def _none_comes_first(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+    def _each_is_named_once_none_first(cls, found: tuple[str, ...]) -> tuple[str, ...]:
         if found[0] != "none":
             raise ValueError("the first failure must be none")
+        if len(set(found)) < len(found):
+            raise ValueError("a failure is named twice")
         return found
 
 
@@ -87,11 +100,15 @@ class Rubric(_Part):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @cached_property
-    def matchers(self) -> dict[str, re.Pattern[str]]:
-        """One expression a kind of phrase; those that are prohibited under `prohibited:NAME`."""
-        plain = {kind: getattr(self.phrases, kind) for kind in type(self.phrases).model_fields if kind != "prohibited"}
-        named = {f"prohibited:{name}": patterns for name, patterns in self.phrases.prohibited.items()}
-        return {kind: _joined(patterns) for kind, patterns in (plain | named).items()}
+    def matchers(self) -> dict[str, Phrase]:
+        """What to search for, by kind of phrase; what is prohibited under `prohibited:NAME`."""
+        phrases = self.phrases
+        named = {f"prohibited:{name}": self._phrase(name, patterns) for name, patterns in phrases.prohibited.items()}
+        return {kind: self._phrase(kind, patterns) for kind, patterns in phrases.wanted.items()} | named
+
+    def _phrase(self, name: str, patterns: Patterns) -> Phrase:
+        denied = self.phrases.denied.get(name, ())
+        return Phrase(tuple(map(compiled, patterns)), tuple(map(compiled, denied)))
 
 
 def packaged_rubric() -> Rubric:
@@ -113,19 +130,18 @@ def _parsed(content: bytes, origin: str) -> Rubric:
     if len(content) > MAX_RUBRIC_BYTES:
         raise ConfigError(f"{origin}: a rubric has at most {MAX_RUBRIC_BYTES} bytes")
     try:
-        document = yaml.safe_load(content)
+        document = yaml.load(content, Loader=StrictLoader)  # noqa: S506 - a subclass of the safe loader
         return Rubric.model_validate(document)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{origin}: no YAML: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: no YAML: {yaml_problem(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise ConfigError(
             f"{origin}: {place}: {first['msg']}", hint="docs/scoring-and-reports.md describes every key of a rubric"
         ) from error
-
-
-def _joined(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    if not patterns:
-        return re.compile(r"(?!)")
-    return re.compile(r"(?<!\w)(?:" + "|".join(patterns) + r")(?!\w)", re.IGNORECASE)
+    except ValueError as error:
+        # Bytes that are no text, dates that no calendar has.
+        raise ConfigError(f"{origin}: no plain YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{origin}: nested too deeply for a rubric") from error

@@ -1,10 +1,10 @@
 """Rules that decide hard facts of a finished call from its record and its words. No model takes part."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from voicectl.governance.score.conversation import Conversation, Said
+from voicectl.governance.score.conversation import Conversation, Said, Speaker
 from voicectl.governance.score.rubric import Rubric
 
 Category = Literal["compliance", "escalation", "quality", "gap"]
@@ -12,6 +12,8 @@ Category = Literal["compliance", "escalation", "quality", "gap"]
 
 MAX_SEARCHED: Final = 4_000
 """Characters of one party's words in a turn that are searched for phrases."""
+MAX_SEARCHED_IN_ALL: Final = 200_000
+"""Characters that are searched for one rule, some three hours of talk. More would keep a processor from calls."""
 MAX_QUOTED: Final = 200
 
 
@@ -38,19 +40,25 @@ def matches(kind: str, said: Said, rubric: Rubric) -> bool:
     return rubric.matchers[kind].search(_plain(said.text)) is not None
 
 
+def searched(conversation: Conversation, *speakers: Speaker) -> Iterator[Said]:
+    """Yield what is searched of what the speakers said, in order: of a call that never ends its beginning."""
+    room = MAX_SEARCHED_IN_ALL
+    for said in conversation.said():
+        if said.speaker in speakers and room > 0:
+            text = _plain(said.text)
+            room -= len(text)
+            yield replace(said, text=text)
+
+
 def human_requests(conversation: Conversation, rubric: Rubric) -> list[Said]:
     """Return where the caller asks for a human, in so many words."""
-    return [
-        said
-        for said in conversation.by("caller")
-        if matches("human_request", said, rubric) and not matches("human_request_denied", said, rubric)
-    ]
+    return [said for said in searched(conversation, "caller") if matches("human_request", said, rubric)]
 
 
 def misunderstandings_in_a_row(conversation: Conversation, rubric: Rubric) -> int:
     """Return the longest run of replies that say the agent did not understand, or what was counted in the call."""
     longest = run = 0
-    for said in conversation.by("agent"):
+    for said in searched(conversation, "agent"):
         run = run + 1 if matches("misunderstanding", said, rubric) else 0
         longest = max(longest, run)
     return max(longest, conversation.call.num_misunderstandings or 0)
@@ -64,7 +72,7 @@ def _disclosure(conversation: Conversation, rubric: Rubric) -> Iterator[Finding]
     if told_s is not None and told_s > limit_s:
         yield Finding("disclosure_late", "compliance", f"disclosed after {told_s:.1f} s, limit {limit_s:g} s")
     elif told_s is None and (conversation.answered_s is None or conversation.answered_s > limit_s):
-        spoken = any(matches("disclosure", said, rubric) for said in conversation.by("agent"))
+        spoken = any(matches("disclosure", said, rubric) for said in searched(conversation, "agent"))
         where = "words of one are in a reply, but not when" if spoken else "none is in the replies either"
         yield Finding("disclosure_missing", "compliance", f"no AI disclosure was recorded; {where}")
 
@@ -91,7 +99,7 @@ def _card_by_voice(conversation: Conversation, rubric: Rubric) -> Iterator[Findi
 def _opt_out(conversation: Conversation, rubric: Rubric) -> Iterator[Finding]:
     if conversation.call.opted_out:
         return
-    for said in conversation.by("caller"):
+    for said in searched(conversation, "caller"):
         if matches("opt_out", said, rubric):
             yield Finding("opt_out_ignored", "compliance", f"not recorded: {_quoted(said)}", said.turn)
             return
@@ -99,7 +107,9 @@ def _opt_out(conversation: Conversation, rubric: Rubric) -> Iterator[Finding]:
 
 def _prohibited(conversation: Conversation, rubric: Rubric) -> Iterator[Finding]:
     for name in rubric.phrases.prohibited:
-        hit = next((said for said in conversation.by("agent") if matches(f"prohibited:{name}", said, rubric)), None)
+        hit = next(
+            (said for said in searched(conversation, "agent") if matches(f"prohibited:{name}", said, rubric)), None
+        )
         if hit is not None:
             yield Finding(name, "compliance", _quoted(hit), hit.turn)
 
@@ -155,7 +165,7 @@ def _failed(conversation: Conversation, rubric: Rubric) -> Iterator[Finding]:
 
 def _knowledge_gaps(conversation: Conversation, rubric: Rubric) -> Iterator[Finding]:
     question: Said | None = None
-    for said in conversation.said():
+    for said in searched(conversation, "caller", "agent"):
         if said.speaker == "caller":
             question = said
         elif question is not None and matches("knowledge_gap", said, rubric):

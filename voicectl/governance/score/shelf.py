@@ -5,20 +5,29 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Protocol
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, not_, or_, select, update
 
 from voicectl.core.records import CallRow, TurnRow
 from voicectl.governance.score.calibration import JudgeQuality, judge_quality
 from voicectl.governance.score.conversation import Conversation
-from voicectl.governance.score.verdict import DECIDING, GRADED, Verdict
+from voicectl.governance.score.standing import has_failed, is_scored, went_on
+from voicectl.governance.score.verdict import DECIDING, GRADED, Verdict, by_humans, need_no_judge
 from voicectl.governance.store.tables import calls, scores, turns
 
-Which = Literal["due", "failed", "all"]
-"""Calls that wait or whose retry is due; also all that failed; also those that another judge scored."""
+Which = Literal["recent", "due", "failed", "all"]
+"""Calls that wait or whose retry is due; also all that failed; also those that another judge scored.
+
+`recent` is `due` without the calls that went on after their score and ended more than RECENT_S ago: no index
+names those, and a gateway asks every few seconds.
+"""
+
+Stored = Literal["scored", "failed", "kept", "gone"]
+"""What a call has when a verdict was stored: `kept` is the score that it had before."""
 
 RETRY_S: Final = 3_600.0
 RETRIED_FOR_S: Final = 86_400.0
 """A call that could not be scored is tried again every RETRY_S, this long after its end."""
+RECENT_S: Final = 3 * 86_400.0
 MAX_TURNS: Final = 2_000
 _CALL_FIELDS: Final = tuple(field.name for field in fields(CallRow))
 _TURN_FIELDS: Final = tuple(field.name for field in fields(TurnRow))
@@ -45,11 +54,12 @@ class Backlog:
     oldest_ended_at: float | None
 
 
-def backlog(connection: Connection) -> Backlog:
-    """Return what is left to score."""
+def backlog(connection: Connection, *, since: float | None = None) -> Backlog:
+    """Return what is left to score; of calls that went on after their score those that ended since an instant."""
     ended = calls.c.ended_at.is_not(None)
-    pending = select(func.count(), func.min(calls.c.ended_at)).where(calls.c.score_state == "pending", ended)
-    failed = select(func.count()).where(calls.c.score_state == "failed", ended)
+    waiting = or_(calls.c.score_state == "pending", _went_on_since(since))
+    pending = select(func.count(), func.min(calls.c.ended_at)).where(waiting, ended)
+    failed = select(func.count()).where(has_failed(calls.c), ended)
     num_pending, oldest = connection.execute(pending).one()
     return Backlog(num_pending, connection.execute(failed).scalar_one(), oldest)
 
@@ -98,18 +108,34 @@ def human_scores(connection: Connection, call_id: str) -> dict[str, float]:
     return {row.name: row.value for row in connection.execute(found)}
 
 
+def apply_reviews(connection: Connection, call_id: str) -> None:
+    """Let what humans said of a call stand above what its row says. Run it in a transaction.
+
+    A call that could not be scored is scored when they said all that has to be known of it.
+    """
+    humans = human_scores(connection, call_id)
+    change = update(calls).where(calls.c.call_id == call_id)
+    if columns := by_humans(humans):
+        connection.execute(change.values(**columns))
+    if need_no_judge(humans):
+        connection.execute(change.where(calls.c.score_state == "failed").values(score_state="scored"))
+
+
 def store_verdict(
     connection: Connection, call_id: str, verdict: Verdict, *, judge_digest: str, rubric_version: str, at: float
-) -> bool:
-    """Put a verdict in the place of any earlier one; human scores stay. Return whether the call is still there.
+) -> Stored:
+    """Put a verdict in the place of any earlier one, below what humans said, and return what came of it.
 
-    Run it in a transaction. It may be repeated: the outcome is the same.
+    A failure does not take the place of a score, unless the call went on since. Run it in a transaction. It may be
+    repeated: the outcome is the same.
     """
     stamp = {"scored_at": at, "judge_digest": judge_digest, "rubric_version": rubric_version}
-    # The row of the call first: its lock keeps another scorer of the same call out until the commit.
-    changed = connection.execute(update(calls).where(calls.c.call_id == call_id).values(**verdict.columns, **stamp))
-    if changed.rowcount == 0:
-        return False
+    change = update(calls).where(calls.c.call_id == call_id).values(**verdict.columns, **stamp)
+    if verdict.columns["score_state"] == "failed":
+        change = change.where(not_(is_scored(calls.c)))
+    # The row of the call first: its lock keeps reviews and another scorer of the same call out until the commit.
+    if connection.execute(change).rowcount == 0:
+        return "gone" if _state(connection, call_id) is None else "kept"
     connection.execute(delete(scores).where(scores.c.call_id == call_id, scores.c.source.in_(("rule", "judge"))))
     rows: list[dict[str, Any]] = [
         {
@@ -127,7 +153,12 @@ def store_verdict(
     ]
     if rows:
         connection.execute(insert(scores), rows)
-    return True
+    apply_reviews(connection, call_id)
+    return "scored" if _state(connection, call_id) == "scored" else "failed"
+
+
+def _state(connection: Connection, call_id: str) -> str | None:
+    return connection.execute(select(calls.c.score_state).where(calls.c.call_id == call_id)).scalar_one_or_none()
 
 
 def _storable(text: str | None) -> str | None:
@@ -174,18 +205,25 @@ def _pairs(
     yield from latest.values()
 
 
+def _went_on_since(since: float | None) -> ColumnElement[bool]:
+    return went_on(calls.c) if since is None else and_(calls.c.ended_at > since, went_on(calls.c))
+
+
 def _wanted(which: Which, judge_digest: str, now: float) -> ColumnElement[bool]:
-    pending = calls.c.score_state == "pending"
     failed = calls.c.score_state == "failed"
-    if which == "due":
+    waiting = or_(
+        calls.c.score_state == "pending",
+        _went_on_since(now - RECENT_S if which == "recent" else None),
+    )
+    if which in ("recent", "due"):
         again = and_(failed, calls.c.scored_at < now - RETRY_S, calls.c.ended_at > now - RETRIED_FOR_S)
-        return or_(pending, again)
+        return or_(waiting, again)
     if which == "failed":
-        return or_(pending, failed)
+        return or_(waiting, failed)
     # A call whose words retention took cannot be scored again: the score it has stays.
     other = and_(
         calls.c.score_state == "scored",
         calls.c.texts_pruned_at.is_(None),
         or_(calls.c.judge_digest.is_(None), calls.c.judge_digest != judge_digest),
     )
-    return or_(pending, failed, other)
+    return or_(waiting, failed, other)

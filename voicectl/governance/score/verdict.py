@@ -1,4 +1,4 @@
-"""Fold what rules, judge and humans say of a call into score rows and the columns of its row. Touches no database."""
+"""Fold what rules and judge say of a call, and what humans do, into score rows and columns. Touches no database."""
 
 import hashlib
 import json
@@ -52,19 +52,13 @@ def judge_digest(model_digest: str, rubric: Rubric) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def scored(
-    conversation: Conversation, rubric: Rubric, judgement: Judgement | None, humans: Mapping[str, float]
-) -> Verdict:
-    """Return the verdict on a call that could be scored; without a judgement nobody had a turn in it.
-
-    `humans` are the latest human scores by name, which stand above rules and judge.
-    """
+def scored(conversation: Conversation, rubric: Rubric, judgement: Judgement | None) -> Verdict:
+    """Return the verdict on a call that could be scored; without a judgement the caller said nothing in it."""
     found = findings(conversation, rubric)
     flags = judgement.flags if judgement else ()
     hard = [finding.rule for finding in found if finding.category == "compliance"]
     is_flagged = bool(hard or flags)
     escalation, decided_by = _escalation(conversation, rubric, found, judgement)
-    own = {FLAGGED: is_flagged, ESCALATION: escalation}
     rows = [_row(finding) for finding in found]
     rows.append(
         Score(FLAGGED, "rule" if hard or judgement is None else "judge", float(is_flagged), None, _named(hard, flags))
@@ -73,13 +67,13 @@ def scored(
         rows.append(Score(ESCALATION, decided_by, float(escalation)))
     if judgement is not None:
         rows += _judged(judgement)
-    columns: dict[str, Any] = {name: _human(humans, name, value) for name, value in own.items()}
-    columns[SENTIMENT] = humans.get(SENTIMENT, judgement.sentiment if judgement else None)
-    columns |= _resolution(conversation, judgement, humans)
+    columns: dict[str, Any] = {FLAGGED: is_flagged, ESCALATION: escalation}
+    columns[SENTIMENT] = judgement.sentiment if judgement else None
+    columns |= _resolution(conversation, judgement)
     return Verdict(tuple(rows), {**columns, "score_state": "scored"})
 
 
-def unscorable(conversation: Conversation, rubric: Rubric, reason: str, humans: Mapping[str, float]) -> Verdict:
+def unscorable(conversation: Conversation, rubric: Rubric, reason: str) -> Verdict:
     """Return the verdict on a call that the judge could not score: what the rules know, and why there is no more."""
     found = findings(conversation, rubric)
     hard = [finding.rule for finding in found if finding.category == "compliance"]
@@ -87,16 +81,27 @@ def unscorable(conversation: Conversation, rubric: Rubric, reason: str, humans: 
     if hard:
         rows.append(Score(FLAGGED, "rule", 1.0, None, _named(hard, ())))
     rows.append(Score(SCORING, "judge", None, "failed", reason))
-    # Without a judge, nobody knows that there was nothing else.
-    flagged = _human(humans, FLAGGED, True if hard else None)
-    escalation = _human(humans, ESCALATION, None)
-    columns = {FLAGGED: flagged, ESCALATION: escalation, SENTIMENT: humans.get(SENTIMENT)}
-    return Verdict(tuple(rows), {**columns, **_resolution(conversation, None, humans), "score_state": "failed"})
+    return Verdict(tuple(rows), {**_unknown(conversation), FLAGGED: True if hard else None})
 
 
-def given_up(reason: str) -> Verdict:
+def given_up(conversation: Conversation, reason: str) -> Verdict:
     """Return the verdict on a call on which scoring itself broke."""
-    return Verdict((Score(SCORING, "judge", None, "failed", reason),), {"score_state": "failed"})
+    return Verdict((Score(SCORING, "judge", None, "failed", reason),), _unknown(conversation))
+
+
+def by_humans(humans: Mapping[str, float]) -> dict[str, Any]:
+    """Return the columns of a call that its latest human scores, by name, decide above rules, proofs and judge."""
+    columns: dict[str, Any] = {name: humans[name] >= DECIDING for name in GRADED if name in humans}
+    if RESOLVED in humans:
+        columns["resolved_by"] = "human"
+    if SENTIMENT in humans:
+        columns[SENTIMENT] = humans[SENTIMENT]
+    return columns
+
+
+def need_no_judge(humans: Mapping[str, float]) -> bool:
+    """Tell whether humans said all of a call that has to be known."""
+    return RESOLVED in humans and FLAGGED in humans
 
 
 def _escalation(
@@ -115,15 +120,20 @@ def _escalation(
     return judgement.escalation in ("appropriate", "not_needed"), "judge"
 
 
-def _resolution(conversation: Conversation, judgement: Judgement | None, humans: Mapping[str, float]) -> dict[str, Any]:
-    """Return the columns of resolution: a human stands above all, a proof above the judge."""
-    if RESOLVED in humans:
-        return {RESOLVED: humans[RESOLVED] >= DECIDING, "resolved_by": "human"}
+def _unknown(conversation: Conversation) -> dict[str, Any]:
+    """Return the columns of a call without a judgement: without one, nobody knows that there was nothing else."""
+    nothing = {FLAGGED: None, ESCALATION: None, SENTIMENT: None}
+    return {**nothing, **_resolution(conversation, None), "score_state": "failed"}
+
+
+def _resolution(conversation: Conversation, judgement: Judgement | None) -> dict[str, Any]:
+    """Return the columns of resolution. A proof stands above the judge, and what a human imported, too."""
     if conversation.call.resolved_by in ("proof", "human"):
         return {}
-    if judgement is None and not conversation.happened:
-        # Nobody had a turn: that nothing was resolved needs no judge.
-        return {RESOLVED: False, "resolved_by": "proof"}
+    if judgement is None and conversation.caller_was_silent:
+        # Nobody said what they wanted: that nothing was resolved needs no judge. It is no proof that would
+        # stand against a judge, should the caller come back to this call.
+        return {RESOLVED: False, "resolved_by": None}
     if judgement is None or judgement.task == "unclear":
         return {RESOLVED: None, "resolved_by": None}
     return {RESOLVED: judgement.task == "completed", "resolved_by": "judge"}
@@ -149,7 +159,3 @@ def _row(finding: Finding) -> Score:
 
 def _named(hard: list[str], flags: tuple[str, ...]) -> str | None:
     return ", ".join([*hard, *(f"{name} (judge)" for name in flags)]) or None
-
-
-def _human(humans: Mapping[str, float], name: str, otherwise: bool | None) -> bool | None:
-    return humans[name] >= DECIDING if name in humans else otherwise

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from voicectl.core.errors import ConfigError
 from voicectl.core.sections.governance import USE_CASE_PATTERN
 from voicectl.governance.policy.schema import Violation
+from voicectl.governance.score.shelf import apply_reviews
 from voicectl.governance.store import cells
 from voicectl.governance.store.filerows import FileRow, Problem, read_rows
 from voicectl.governance.store.rows import KnownCall, imported_mark, known_calls
@@ -286,6 +287,8 @@ def _write_outcomes(connection: Connection, rows: Sequence[_Values]) -> None:
             values.setdefault("resolved_by", "proof")
         marked = calls.c.imported.bitwise_or(imported_mark(values))
         connection.execute(update(calls).where(calls.c.call_id == row["call_id"]).values(**values, imported=marked))
+        # A proof that comes after a review stands below it, as one that came before does.
+        apply_reviews(connection, row["call_id"])
 
 
 def _write_complaints(connection: Connection, rows: Sequence[_Values]) -> None:
@@ -305,6 +308,8 @@ def _write_reviews(connection: Connection, rows: Sequence[_Values]) -> None:
         same = [scores.c[name] == values[name] for name in ("call_id", "name", "reviewer", "source")]
         connection.execute(delete(scores).where(*same))
         connection.execute(insert(scores).values(values))
+    for call_id in dict.fromkeys(row["call_id"] for row in rows):
+        apply_reviews(connection, call_id)
 
 
 def _write_violations(connection: Connection, rows: Sequence[_Values]) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select, update
 
-from voicectl.core.records import GovernanceEvent
+from voicectl.core.records import SCORE_STATES, GovernanceEvent
 from voicectl.governance.recording import kinds
 from voicectl.governance.recording.fold import CallFold, fold
 from voicectl.governance.store.errors import RowsRejected
@@ -74,8 +74,8 @@ class CallRecords:
         A call that goes on after all is taken up again by its next event.
         """
         told_at = func.coalesce(calls.c.last_event_at, calls.c.started_at)
-        # Open calls have no score; saying so lets the index on both find them among millions.
-        silent = (calls.c.score_state == "pending") & calls.c.ended_at.is_(None) & (told_at < before)
+        # Any state, also of a call that went on after its score; naming them lets the index find it among millions.
+        silent = calls.c.score_state.in_(SCORE_STATES) & calls.c.ended_at.is_(None) & (told_at < before)
         with self.store.read() as connection:
             found = connection.execute(select(calls.c.call_id).where(silent)).scalars().all()
         lost = [call_id for call_id in found if call_id not in set(live)]

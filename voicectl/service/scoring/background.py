@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from voicectl.core.errors import ConfigError
-from voicectl.governance.score.shelf import Backlog, Records, backlog, calls_to_score
+from voicectl.governance.score.shelf import RECENT_S, Backlog, Records, backlog, calls_to_score
 from voicectl.service.operations.metrics import Metrics
 from voicectl.service.scoring.quiet import Quiet
 from voicectl.service.scoring.scorer import Scorer, Scoring
@@ -90,6 +90,7 @@ class BackgroundScoring:
             if done is None:
                 break
             num_done += 1
+            self.health.backlog = await asyncio.to_thread(self._look)
             if done.is_engine_down:
                 # The others would only fail for the same reason.
                 await self._sleep(self._pace.rest_s)
@@ -141,13 +142,13 @@ class BackgroundScoring:
 
     def _look(self) -> Backlog:
         with self._records.read() as connection:
-            return backlog(connection)
+            return backlog(connection, since=self._now() - RECENT_S)
 
     def _due(self) -> list[tuple[float, str]]:
         with self._records.read() as connection:
             return calls_to_score(
                 connection,
-                which="due",
+                which="recent",
                 judge_digest=self._scorer.judge.digest,
                 now=self._now(),
                 limit=BATCH,

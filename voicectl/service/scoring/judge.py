@@ -72,7 +72,8 @@ class LocalJudge:
         Cancelling it cancels the request.
         """
         limits = self._limits
-        messages = judge_messages(conversation, self.rubric, context_tokens=limits.context_tokens - limits.reply_tokens)
+        room = limits.context_tokens - limits.reply_tokens
+        messages = await asyncio.to_thread(judge_messages, conversation, self.rubric, context_tokens=room)
         failure: VoicectlError | None = None
         try:
             for attempt in range(limits.attempts):

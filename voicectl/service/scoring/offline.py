@@ -10,6 +10,7 @@ from voicectl.core.profile import Profile
 from voicectl.engine.engine import Engine, EngineOptions
 from voicectl.governance.score.rubric import Rubric
 from voicectl.governance.score.shelf import Backlog, Records, Which, backlog, calls_to_score, num_calls_to_score
+from voicectl.governance.store.rows import call_of
 from voicectl.service.app import model_roots
 from voicectl.service.scoring.identity import digest_of, judge_limits
 from voicectl.service.scoring.judge import LocalJudge
@@ -98,13 +99,26 @@ async def score_calls(
     return replace(_run(records, judge, num_scored, num_failed, done), stopped=stopped)
 
 
-async def score_call(records: Records, judge: LocalJudge, call_id: str) -> ScoringRun:
-    """Score one call, whatever its state. Raises UsageError when there is none of that id."""
-    outcome = await Scorer(records, judge).score(call_id)
-    if outcome.outcome == "gone":
+def require_finished(records: Records, call_id: str) -> None:
+    """Raise UsageError when there is no call of that id, or it has not ended."""
+    with records.read() as connection:
+        call = call_of(connection, call_id)
+    if call is None:
         raise UsageError(f"there is no call {call_id!r}", hint="see `voicectl calls list`")
+    if call.ended_at is None:
+        raise UsageError(
+            f"call {call_id!r} has not ended: what is still to come would stay without a score",
+            hint="score it when it is over; one whose gateway died gets its end from the next",
+        )
+
+
+async def score_call(records: Records, judge: LocalJudge, call_id: str) -> ScoringRun:
+    """Score one call that has ended, whatever its state. Raises UsageError as `require_finished` does."""
+    outcome = await Scorer(records, judge).score(call_id)
+    if outcome.outcome in ("gone", "open"):
+        require_finished(records, call_id)
     failures = [outcome] if outcome.outcome == "failed" else []
-    return _run(records, judge, int(not failures), len(failures), failures)
+    return _run(records, judge, int(outcome.outcome == "scored"), len(failures), failures)
 
 
 def _run(records: Records, judge: LocalJudge, num_scored: int, num_failed: int, failures: list[Scoring]) -> ScoringRun:

@@ -1,6 +1,7 @@
 """Evidence is counted as it is, begins anew with what answers, and its digest changes with any of it."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -154,6 +155,21 @@ def test_probes_neither_keep_evidence_fresh_nor_spoil_it() -> None:
     ):
         case.rows.append({**own, **change, "call_id": f"probe{number}", "probe": True})
     assert case.evidence() == whole
+
+
+def test_a_call_that_went_on_after_its_score_is_not_scored() -> None:
+    case = GateCase(days=3, per_day=30)
+    assert case.evidence().structure.unscored == 0
+    for row in [row for row in case.rows if row["ended_at"] <= NOW - 3600][:4]:
+        row["scored_at"] = row["ended_at"] - 1
+    assert case.evidence().structure.unscored == 4
+
+
+def test_who_is_told_of_another_judge_is_told_what_scores_its_calls_again() -> None:
+    evidence = GateCase(days=3, per_day=30).evidence()
+    mixed = replace(evidence, structure=replace(evidence.structure, other_judge=2))
+    reasons = unsound(mixed, quiet_policy())
+    assert "2 calls scored by another judge than the newest: run `voicectl calls score --all`" in reasons
 
 
 def test_a_call_with_lost_events_is_no_success() -> None:

@@ -49,6 +49,16 @@ def test_containment_in_sql_is_that_of_the_record(records: MemoryRecords) -> Non
     )
 
 
+def test_a_call_that_went_on_after_its_score_waits_for_another(records: MemoryRecords) -> None:
+    ended_at = NOW - DAY_S
+    for number, (state, scored_at) in enumerate(
+        (("pending", None), ("scored", ended_at), ("scored", ended_at - 1), ("failed", ended_at), ("failed", 1.0))
+    ):
+        records.add(a_call(f"c{number}", ended_at=ended_at, score_state=state, scored_at=scored_at))
+    counts = counted(records)
+    assert (counts.calls, counts.pending, counts.failed) == (5, 3, 1)
+
+
 def test_without_calls_there_are_no_groups(records: MemoryRecords) -> None:
     with records.read() as connection:
         assert count_calls(connection, WEEK) == {}

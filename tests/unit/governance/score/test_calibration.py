@@ -26,6 +26,29 @@ def test_kappa_is_that_of_the_textbook() -> None:
     assert found.low < 0.4 < found.high
 
 
+def test_a_judge_that_was_never_wrong_may_still_be_wrong() -> None:
+    few, many = quality(30, 0, 30, 0).kappa, quality(3_000, 0, 3_000, 0).kappa
+    assert few is not None
+    assert many is not None
+    assert few.value == few.high == many.value == 1
+    assert few.low < 0.97 < many.low < 1
+
+
+@pytest.mark.parametrize(("se", "sp", "num"), [(0.9, 0.8, 60), (0.98, 0.98, 60), (0.7, 0.7, 40)])
+def test_the_interval_of_kappa_covers_it_as_often_as_it_says(se: float, sp: float, num: int) -> None:
+    # Half of all calls are yes: chance agrees on half of them, and kappa is that of the expected table.
+    true = 2 * ((se + sp) / 2 - 0.5)
+    draw = np.random.default_rng(1)
+    hits, runs = 0, 250
+    for _ in range(runs):
+        yes = draw.binomial(num, 0.5)
+        right_yes, right_no = draw.binomial(yes, se), draw.binomial(num - yes, sp)
+        found = quality(right_yes, num - yes - right_no, right_no, yes - right_yes).kappa
+        assert found is not None
+        hits += found.low <= true <= found.high
+    assert hits / runs >= 0.93
+
+
 def test_a_judge_that_always_says_yes_is_no_evidence() -> None:
     lazy = quality(60, 40, 0, 0)
     assert lazy.kappa is not None

@@ -46,6 +46,11 @@ def test_word_errors_are_stored(tmp_path: Path, records: MemoryRecords) -> None:
         ({**GOOD, "more": 1}, "row 2: needs exactly the keys"),
         ({**GOOD, "turn": -1}, "row 2: turn is -1"),
         ({**GOOD, "turn": True}, "row 2: turn is True"),
+        ({**GOOD, "turn": 99999999999999999999}, "row 2: turn is 99999999999999999999, not a whole number"),
+        ({**GOOD, "turn": 2**31}, "row 2: turn is 2147483648"),
+        ({**GOOD, "call_id": "p1\ud800"}, "row 2: call_id is 'p1\\ud800', not the id of a call"),
+        ({**GOOD, "call_id": "p1\0"}, "row 2: call_id is 'p1\\x00'"),
+        ({**GOOD, "call_id": "p" * 65}, "row 2: call_id is"),
         ({**GOOD, "kind": "guess"}, "row 2: kind is 'guess'"),
         ({**GOOD, "text": 5}, "row 2: call_id and text"),
         ({**GOOD, "text": "x" * 10_001}, "row 2: the text has 10001"),
@@ -61,13 +66,14 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: object, named: str) -> None:
 @pytest.mark.parametrize(
     ("row", "named"),
     [
-        ({**GOOD, "turn": 9}, "there is no turn 9 of call c1"),
-        ({**GOOD, "call_id": "x"}, "there is no turn 0 of call x"),
-        ({**GOOD, "turn": 1}, "has no transcript"),
+        ({**GOOD, "turn": 9}, "row 4: there is no turn 9 of call c1"),
+        ({**GOOD, "turn": 2**31 - 1}, "row 4: there is no turn 2147483647 of call c1"),
+        ({**GOOD, "call_id": "x"}, "row 4: there is no turn 0 of call x"),
+        ({**GOOD, "turn": 1}, "row 4: turn 1 of call c1 has no transcript"),
     ],
 )
 def test_one_unknown_turn_refuses_all(tmp_path: Path, records: MemoryRecords, row: object, named: str) -> None:
-    path = written(tmp_path, GOOD, row)
+    path = written(tmp_path, "", GOOD, " ", row)
     references = read_references(path)
     with pytest.raises(ReferencesRefused, match=named), records.write() as connection:
         store_references(connection, path, references)

@@ -23,6 +23,17 @@ def test_the_digest_changes_with_every_part() -> None:
         ({"versoin": "2"}, "versoin"),
         ({"limits": {}}, "limits.disclosure_s"),
         ({"phrases": {"human_request": ["("]}}, "phrases.human_request"),
+        ({"phrases": {"opt_out": ["(?i)opt me out"]}}, "sets flags for the whole expression"),
+        ({"phrases": {"opt_out": ["opt (?s)me out"]}}, "sets flags for the whole expression"),
+        ({"phrases": {"opt_out": ["(?#x"]}}, "phrases.opt_out"),
+        ({"phrases": {"opt_out": ["a{99999999999999999999}"]}}, "phrases.opt_out"),
+        ({"phrases": {"denied": {"opt_in": ["no"]}}}, "denied: there are no phrases 'opt_in'"),
+        ({"phrases": {"prohibited": {"opt_out": ["no"]}, "denied": {}}}, "'opt_out' is the name of other phrases"),
+        (
+            {"limits": {"disclosure_s": float("inf"), "dead_air_s": 5, "misunderstandings": 2, "human_requests": 2}},
+            "limits.disclosure_s",
+        ),
+        ({"judge": {"instructions": "x", "failures": ["none", "other", "other"], "flags": {}}}, "named twice"),
         ({"judge": {"instructions": "x", "failures": ["other"], "flags": {}}}, "judge.failures"),
         ({"judge": {"instructions": "x", "failures": ["none"], "flags": {"a b": "c"}}}, "judge.flags"),
     ],
@@ -44,6 +55,39 @@ def test_what_is_no_rubric_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ConfigError):
         read_rubric(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"version: x\nversion: y", "line 2: key 'version' is given twice"),
+        (b"[" * 5_000, "nested too deeply"),
+        (b"version: 2026-99-99", "no plain YAML"),
+        (b"? [a]\n: b", "no plain YAML"),
+        (b"a: &a x\nb: *a", "aliases are not allowed"),
+    ],
+)
+def test_what_hides_a_mistake_is_refused(tmp_path: Path, content: bytes, named: str) -> None:
+    path = tmp_path / "rubric.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=named):
+        read_rubric(path)
+
+
+def test_what_is_taken_can_be_searched(tmp_path: Path) -> None:
+    document = packaged_rubric().model_dump(mode="json")
+    document["phrases"]["opt_out"] = [r"(no) (?P<a>more) \1", r"(?P<a>foo) \1", r"(bar) \1", "(?i:Baz)"]
+    path = tmp_path / "rubric.yaml"
+    path.write_text(yaml.safe_dump(document))
+    phrase = read_rubric(path).matchers["opt_out"]
+    assert all(phrase.search(text) for text in ("no more no", "foo foo", "bar bar", "baz"))
+    assert not any(phrase.search(text) for text in ("foo bar", "bar foo", "no more more"))
+
+
+def test_a_rubric_need_not_deny_anything() -> None:
+    document = packaged_rubric().model_dump(mode="json")
+    del document["phrases"]["denied"]
+    assert Rubric.model_validate(document).matchers["human_request"].search("I don't want to talk to a person")
 
 
 def test_a_missing_rubric_is_named(tmp_path: Path) -> None:

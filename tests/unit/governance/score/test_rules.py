@@ -7,7 +7,14 @@ import pytest
 from tests.fakes.records import NOW, a_call, said
 from voicectl.governance.score.conversation import Conversation
 from voicectl.governance.score.rubric import packaged_rubric
-from voicectl.governance.score.rules import findings, human_requests, misunderstandings_in_a_row
+from voicectl.governance.score.rules import (
+    MAX_SEARCHED,
+    MAX_SEARCHED_IN_ALL,
+    findings,
+    human_requests,
+    misunderstandings_in_a_row,
+    searched,
+)
 
 RUBRIC = packaged_rubric()
 AGAIN = "I didn't catch that, could you repeat it?"
@@ -141,6 +148,20 @@ def test_a_gap_names_the_question_once() -> None:
     )
     found = [one for one in findings(gap, RUBRIC) if one.category == "gap"]
     assert [one.explanation for one in found] == ["is there parking", "and for bicycles"]
+
+
+def test_what_was_denied_leaves_the_rest_of_a_turn_as_it_was_said() -> None:
+    asked = talk(("No, I don't want to speak to a bot, I want a representative", "I can help."))
+    assert len(human_requests(asked, RUBRIC)) == 1
+    assert "human_request_ignored" in rules_of(asked)
+
+
+def test_of_a_call_that_never_ends_the_beginning_is_searched() -> None:
+    lines = [("stop calling me", "Fine.")] + [("so " * 1_000, "I see.")] * 500
+    found = list(searched(talk(*lines), "caller"))
+    assert MAX_SEARCHED_IN_ALL <= sum(len(said.text) for said in found) < MAX_SEARCHED_IN_ALL + MAX_SEARCHED
+    assert "opt_out_ignored" in rules_of(talk(*lines))
+    assert {said.speaker for said in searched(talk(*lines), "caller", "agent")} == {"caller", "agent"}
 
 
 def test_very_long_texts_are_searched_in_bounded_time() -> None:

@@ -6,8 +6,10 @@ import pytest
 
 from tests.fakes.records import NOW, MemoryRecords, a_call, said
 from voicectl.governance.score.shelf import (
+    RECENT_S,
     RETRY_S,
     Backlog,
+    Stored,
     Which,
     backlog,
     calls_to_score,
@@ -32,9 +34,14 @@ def records() -> Iterator[MemoryRecords]:
     found.close()
 
 
-def store(records: MemoryRecords, call_id: str, verdict: Verdict = VERDICT, judge: str = JUDGE) -> bool:
+FAILED = Verdict((Score("scoring", "judge", None, "failed", "no model"),), {"resolved": None, "score_state": "failed"})
+
+
+def store(
+    records: MemoryRecords, call_id: str, verdict: Verdict = VERDICT, judge: str = JUDGE, at: float = NOW
+) -> Stored:
     with records.write() as connection:
-        return store_verdict(connection, call_id, verdict, judge_digest=judge, rubric_version="1", at=NOW)
+        return store_verdict(connection, call_id, verdict, judge_digest=judge, rubric_version="1", at=at)
 
 
 def due(records: MemoryRecords, which: Which = "due", limit: int = 100) -> list[str]:
@@ -82,15 +89,64 @@ def test_all_takes_what_another_judge_scored_while_its_words_are_there(records: 
     assert due(records, "failed") == []
 
 
+def test_a_call_that_went_on_after_its_score_waits_again(records: MemoryRecords) -> None:
+    records.add(a_call("over", ended_at=NOW - 100, scored_at=NOW - 100, score_state="scored", judge_digest=JUDGE))
+    records.add(a_call("went-on", ended_at=NOW - 100, scored_at=NOW - 101, score_state="scored", judge_digest=JUDGE))
+    records.add(a_call("failed", ended_at=NOW - 90, scored_at=NOW - 101, score_state="failed"))
+    records.add(a_call("back", ended_at=None, scored_at=NOW - 101, score_state="scored"))
+    choices: tuple[Which, ...] = ("recent", "due", "failed", "all")
+    for which in choices:
+        assert due(records, which) == ["went-on", "failed"]
+    with records.read() as connection:
+        assert backlog(connection) == Backlog(2, 0, NOW - 100)
+    store(records, "went-on")
+    store(records, "failed", FAILED)
+    with records.read() as connection:
+        assert backlog(connection) == Backlog(0, 1, None)
+    assert due(records) == []
+
+
+def test_a_gateway_looks_for_calls_that_went_on_among_those_of_the_last_days_alone(records: MemoryRecords) -> None:
+    for name, days in (("old", 4), ("new", 2)):
+        ended_at = NOW - days * 86_400
+        records.add(a_call(name, ended_at=ended_at, scored_at=ended_at - 1, score_state="scored"))
+    records.add(a_call("waits", ended_at=NOW - 9 * 86_400))
+    assert due(records, "recent") == ["waits", "new"]
+    assert due(records, "due") == ["waits", "old", "new"]
+    with records.read() as connection:
+        assert backlog(connection, since=NOW - RECENT_S).pending == 2
+
+
 def test_storing_twice_is_storing_once_and_humans_stay(records: MemoryRecords) -> None:
     records.add(a_call())
     records.review("c1", "resolved", 0.0)
-    assert store(records, "c1")
-    assert store(records, "c1")
+    assert store(records, "c1") == "scored"
+    assert store(records, "c1") == "scored"
     rows = records.scores("c1")
     assert [(row.source, row.value) for row in rows] == [("human", 0.0), ("judge", 1.0)]
     call = records.call("c1")
-    assert (call.resolved, call.score_state, call.judge_digest, call.scored_at) == (True, "scored", JUDGE, NOW)
+    assert (call.score_state, call.judge_digest, call.scored_at) == ("scored", JUDGE, NOW)
+    assert (call.resolved, call.resolved_by) == (False, "human"), "a human stands above the judge"
+
+
+def test_a_failure_takes_the_place_of_a_score_only_if_the_call_went_on(records: MemoryRecords) -> None:
+    records.add(a_call("over", ended_at=NOW - 5))
+    records.add(a_call("went-on", ended_at=NOW - 5))
+    store(records, "over", at=NOW - 4)
+    store(records, "went-on", at=NOW - 6)
+    assert (store(records, "over", FAILED), store(records, "went-on", FAILED)) == ("kept", "failed")
+    assert (records.call("over").score_state, len(records.scores("over"))) == ("scored", 1)
+    assert (records.call("went-on").score_state, records.call("went-on").resolved) == ("failed", None)
+
+
+def test_humans_who_said_all_score_a_call_that_no_judge_can(records: MemoryRecords) -> None:
+    for call_id in ("one-label", "both-labels"):
+        records.add(a_call(call_id))
+        records.review(call_id, "resolved", 1.0)
+    records.review("both-labels", "compliance_flagged", 0.0)
+    assert (store(records, "one-label", FAILED), store(records, "both-labels", FAILED)) == ("failed", "scored")
+    call = records.call("both-labels")
+    assert (call.resolved, call.resolved_by, call.compliance_flagged) == (True, "human", False)
 
 
 def test_what_a_database_cannot_hold_is_taken_out_of_words(records: MemoryRecords) -> None:
@@ -100,7 +156,7 @@ def test_what_a_database_cannot_hold_is_taken_out_of_words(records: MemoryRecord
 
 
 def test_a_call_that_is_gone_is_told(records: MemoryRecords) -> None:
-    assert not store(records, "none")
+    assert store(records, "none") == store(records, "none", FAILED) == "gone"
     with records.read() as connection:
         assert load_conversation(connection, "none") is None
 

@@ -7,7 +7,7 @@ from tests.fakes.records import a_call, said
 from voicectl.governance.score.conversation import Conversation
 from voicectl.governance.score.judgement import Judgement
 from voicectl.governance.score.rubric import packaged_rubric
-from voicectl.governance.score.verdict import Verdict, judge_digest, scored, unscorable
+from voicectl.governance.score.verdict import Verdict, by_humans, judge_digest, scored, unscorable
 
 RUBRIC = packaged_rubric()
 GOOD = Judgement("Solved.", "completed", "none", "not_needed", (), 0.5)
@@ -16,11 +16,10 @@ FINE = (("hi", "Hello."),)
 
 def verdict(
     judgement: Judgement | None = GOOD,
-    humans: dict[str, float] | None = None,
     lines: tuple[tuple[str, str], ...] = FINE,
     **known: Any,
 ) -> Verdict:
-    return scored(Conversation(a_call(**known), said("c1", *lines)), RUBRIC, judgement, humans or {})
+    return scored(Conversation(a_call(**known), said("c1", *lines)), RUBRIC, judgement)
 
 
 def test_the_judge_resolves_where_nobody_else_did() -> None:
@@ -38,16 +37,22 @@ def test_a_proof_is_not_touched_by_the_judge() -> None:
     assert "resolved" not in verdict(resolved=False, resolved_by="proof").columns
 
 
-def test_a_human_stands_above_proof_rules_and_judge() -> None:
-    humans = {"resolved": 0.0, "compliance_flagged": 0.0, "escalation_appropriate": 1.0, "sentiment": -1.0}
-    columns = verdict(humans=humans, lines=(("speak to a human", "I am a real person."),)).columns
-    assert (columns["resolved"], columns["resolved_by"]) == (False, "human")
-    assert (columns["compliance_flagged"], columns["escalation_appropriate"], columns["sentiment"]) == (False, True, -1)
-
-
-def test_the_machines_own_verdict_is_kept_beside_a_humans() -> None:
-    rows = {row.name: row for row in verdict(humans={"compliance_flagged": 1.0}).scores}
-    assert (rows["compliance_flagged"].value, rows["compliance_flagged"].source) == (0.0, "judge")
+def test_a_human_decides_what_was_asked_of_one_and_nothing_else() -> None:
+    said_so = {
+        "resolved": 0.4,
+        "compliance_flagged": 0.5,
+        "escalation_appropriate": 1.0,
+        "sentiment": -1.0,
+        "tone": 1.0,
+    }
+    assert by_humans(said_so) == {
+        "resolved": False,
+        "resolved_by": "human",
+        "compliance_flagged": True,
+        "escalation_appropriate": True,
+        "sentiment": -1.0,
+    }
+    assert by_humans({"tone": 1.0}) == {}
 
 
 def test_a_judge_cannot_clear_what_a_rule_found() -> None:
@@ -74,17 +79,23 @@ def test_where_a_trigger_is_certain_the_rule_decides_the_escalation() -> None:
 
 
 def test_a_call_without_a_turn_needs_no_judge() -> None:
-    found = scored(Conversation(a_call(num_turns=0), ()), RUBRIC, None, {})
+    found = scored(Conversation(a_call(num_turns=0), ()), RUBRIC, None)
     assert (found.columns["resolved"], found.columns["score_state"]) == (False, "scored")
+
+
+def test_that_a_silent_caller_got_nothing_is_no_proof_should_the_caller_come_back() -> None:
+    silent = scored(Conversation(a_call(num_turns=0), ()), RUBRIC, None).columns
+    again = verdict(resolved=silent["resolved"], resolved_by=silent["resolved_by"])
+    assert (again.columns["resolved"], again.columns["resolved_by"]) == (True, "judge")
 
 
 def test_what_could_not_be_scored_keeps_what_rules_know_and_says_why() -> None:
     talk = Conversation(a_call(disclosure_s=None), said("c1", *FINE))
-    found = unscorable(talk, RUBRIC, "no model", {})
+    found = unscorable(talk, RUBRIC, "no model")
     assert (found.columns["score_state"], found.columns["compliance_flagged"]) == ("failed", True)
     assert (found.columns["resolved"], found.columns["escalation_appropriate"]) == (None, None)
     assert [row.explanation for row in found.scores if row.name == "scoring"] == ["no model"]
-    clean = unscorable(Conversation(a_call(), said("c1", *FINE)), RUBRIC, "no model", {})
+    clean = unscorable(Conversation(a_call(), said("c1", *FINE)), RUBRIC, "no model")
     assert clean.columns["compliance_flagged"] is None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.fakes.recorded_call import events_of_call, identity, scribe, store_at, transfer, whole_call, written
 from voicectl.core.errors import ConfigError
@@ -18,7 +18,7 @@ from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.retention import DAY_S, prune
 from voicectl.governance.store.rows import call_of
 from voicectl.governance.store.store import Store
-from voicectl.governance.store.tables import complaints, imports, scores, violations
+from voicectl.governance.store.tables import calls, complaints, imports, scores, violations
 from voicectl.service.recording.scribe import Began, Noted
 
 NOW = 1_790_000_000.0
@@ -173,6 +173,46 @@ def test_an_explanation_of_words_that_went_is_not_kept(store: Store) -> None:
     taken(store, "reviews", review(explanation="the agent said that"), "a.jsonl")
     with store.read() as connection:
         assert connection.execute(select(scores.c.value, scores.c.explanation)).all() == [(1.0, None)]
+
+
+def test_a_review_decides_from_its_import_on(store: Store) -> None:
+    judged = {"resolved": True, "resolved_by": "judge", "compliance_flagged": False, "sentiment": 0.5}
+    with store.write() as connection:
+        connection.execute(update(calls).values(**judged, score_state="scored", scored_at=1.79e9))
+    names = {"resolved": 0, "compliance_flagged": 1, "escalation_appropriate": 0, "task_completed": 1}
+    rows = [review(name=name, value=value) for name, value in names.items()]
+    taken(store, "reviews", "\n".join([*rows, review(name="resolved", reviewer="older", at=1_770_000_000)]), "a.jsonl")
+    with store.read() as connection:
+        one, two = call_of(connection, "sess_1"), call_of(connection, "sess_2")
+    assert one is not None
+    assert two is not None
+    assert (one.resolved, one.resolved_by, one.compliance_flagged) == (False, "human", True)
+    assert (one.escalation_appropriate, one.sentiment, one.score_state) == (False, 0.5, "scored")
+    assert (two.resolved, two.resolved_by, two.compliance_flagged) == (True, "judge", False)
+
+
+def test_a_proof_that_comes_after_a_review_stands_below_it(store: Store) -> None:
+    taken(store, "reviews", review(name="resolved", value=0), "a.jsonl")
+    taken(store, "outcomes", "call_id,resolved,csat\nsess_1,true,4\n", "b.csv")
+    with store.read() as connection:
+        call = call_of(connection, "sess_1")
+    assert call is not None
+    assert (call.resolved, call.resolved_by, call.csat) == (False, "human", 4.0)
+
+
+def test_a_call_that_is_lost_after_its_score_gets_an_end(store: Store) -> None:
+    with store.write() as connection:
+        connection.execute(update(calls).values(score_state="scored", scored_at=1.79e9, ended_at=None))
+    assert CallRecords(store).close_lost(1.8e9, ["sess_2"]) == 1
+
+
+def test_reviews_of_all_that_must_be_known_score_a_call_that_could_not_be(store: Store) -> None:
+    with store.write() as connection:
+        connection.execute(update(calls).values(score_state="failed", scored_at=1.79e9))
+    taken(store, "reviews", "\n".join(review(name=name) for name in ("resolved", "compliance_flagged")), "a.jsonl")
+    with store.read() as connection:
+        states = [call.score_state for call in (call_of(connection, "sess_1"), call_of(connection, "sess_2")) if call]
+    assert states == ["scored", "failed"]
 
 
 def test_every_wrong_row_is_told_with_its_number_and_nothing_is_taken(store: Store) -> None:

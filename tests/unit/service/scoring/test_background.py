@@ -1,18 +1,26 @@
 """Scoring waits for quiet, yields to the first call at once, and neither hides a failure nor ends the gateway."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
+from functools import cached_property
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert, update
 
 from tests.fakes.records import NOW, MemoryRecords, a_call, said
 from tests.unit.service.scoring.test_judge import GOOD, ScriptedModel, judge_of
-from voicectl.core.errors import ConfigError, WorkerDied
+from voicectl.core.errors import ConfigError, UsageError, WorkerDied
 from voicectl.core.ports import CallIdentity
+from voicectl.governance.score.phrases import Phrase
+from voicectl.governance.score.rubric import Rubric, packaged_rubric
+from voicectl.governance.score.shelf import backlog
+from voicectl.governance.store.tables import calls, turns
 from voicectl.service.scoring.background import BackgroundScoring, Pace
+from voicectl.service.scoring.judge import JudgeLimits, LocalJudge
+from voicectl.service.scoring.offline import score_call
 from voicectl.service.scoring.quiet import Quiet
 from voicectl.service.scoring.scorer import Scorer
 
@@ -123,6 +131,81 @@ async def test_a_model_that_is_down_fails_one_call_and_rests(records: MemoryReco
     assert "gone" in next(row.explanation for row in records.scores("c0") if row.name == "scoring")
 
 
+async def test_the_backlog_is_told_after_every_call(records: MemoryRecords) -> None:
+    bench = Bench(records, ScriptedModel([GOOD, GOOD, None]))
+    await bench.run_until(lambda: len(bench.model.requests) == 3)
+    assert (bench.work.health.num_scored, bench.work.health.backlog.pending) == (2, 1)
+
+
+async def test_a_call_that_went_on_is_scored_for_all_that_it_is(records: MemoryRecords) -> None:
+    bench = Bench(records, ScriptedModel([GOOD]))
+    await bench.run_until(lambda: bench.work.health.num_scored == 3)
+    with records.write() as connection:
+        connection.execute(update(calls).where(calls.c.call_id == "c1").values(ended_at=NOW + 50))
+        turn = {"call_id": "c1", "turn": 1, "transcript": "I want to opt out", "reply": "Fine.", "interrupted": False}
+        connection.execute(insert(turns).values(**turn))
+    await bench.run_until(lambda: bench.work.health.num_scored == 4)
+    assert "opt_out_ignored" in {row.name for row in records.scores("c1")}
+    await bench.run_until(lambda: bench.work.health.backlog.pending == 0)
+    assert bench.work.health.num_scored == 4, "a clock behind that of the records does not score it for ever"
+
+
+async def test_a_call_that_goes_on_while_it_is_judged_waits_again(records: MemoryRecords) -> None:
+    class Slow(ScriptedModel):
+        async def forget(self, session_id: str) -> None:
+            with records.write() as connection:
+                connection.execute(update(calls).where(calls.c.call_id == "c0").values(ended_at=NOW + 5))
+
+    times = iter((NOW, NOW + 9))
+    await Scorer(records, judge_of(Slow([GOOD])), now=lambda: next(times)).score("c0")
+    with records.read() as connection:
+        assert backlog(connection).pending == 3
+
+
+async def test_a_call_in_progress_is_not_scored(records: MemoryRecords) -> None:
+    records.add(a_call("live", ended_at=None), *said("live", ("hi", "Hello.")))
+    with pytest.raises(UsageError, match="has not ended"):
+        await score_call(records, judge_of(ScriptedModel([GOOD])), "live")
+    with pytest.raises(UsageError, match="no call"):
+        await score_call(records, judge_of(ScriptedModel([GOOD])), "none")
+    assert records.call("live").score_state == "pending"
+    assert (await score_call(records, judge_of(ScriptedModel([GOOD])), "c0")).num_scored == 1
+
+
+async def test_a_call_in_which_the_agent_alone_spoke_needs_no_judge(records: MemoryRecords) -> None:
+    model = ScriptedModel([GOOD])
+    records.add(a_call("greeted", num_redactions=0, num_turns=1), *said("greeted", (None, "Hello, a robot speaks.")))
+    assert (await Scorer(records, judge_of(model)).score("greeted")).outcome == "scored"
+    call = records.call("greeted")
+    assert (call.resolved, call.compliance_flagged, model.requests) == (False, False, [])
+
+
+async def test_rules_run_beside_the_event_loop(records: MemoryRecords) -> None:
+    threads: list[threading.Thread] = []
+
+    class Watched(Rubric):
+        @cached_property
+        def matchers(self) -> dict[str, Phrase]:
+            threads.append(threading.current_thread())
+            return super().matchers
+
+    rubric = Watched.model_validate(packaged_rubric().model_dump())
+    model: Any = ScriptedModel([GOOD])
+    judge = LocalJudge(model, rubric, digest="d", limits=JudgeLimits(context_tokens=2048))
+    assert (await Scorer(records, judge).score("c0")).outcome == "scored"
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+async def test_humans_score_a_call_without_a_transcript(records: MemoryRecords) -> None:
+    records.add(a_call("mute", num_turns=1), *said("mute", ("", None)))
+    scorer = Scorer(records, judge_of(ScriptedModel([GOOD])))
+    assert (await scorer.score("mute")).outcome == "failed"
+    records.review("mute", "resolved", 1.0)
+    records.review("mute", "compliance_flagged", 0.0)
+    assert (await scorer.score("mute")).outcome == "scored"
+
+
 async def test_without_a_transcript_a_call_fails_with_that_reason_and_no_request(records: MemoryRecords) -> None:
     empty = MemoryRecords()
     empty.add(a_call("mute"), *said("mute", (None, "Hello.")))
@@ -164,6 +247,36 @@ async def test_a_call_on_which_scoring_breaks_does_not_stop_the_others(records: 
     bench = Bench(records, Broken([GOOD]))
     await bench.run_until(lambda: bench.work.health.num_scored == 2)
     assert "scoring broke on it: ZeroDivisionError" in records.scores("c0")[-1].explanation
+
+
+async def test_what_was_said_of_the_first_part_goes_when_scoring_breaks_on_the_whole(records: MemoryRecords) -> None:
+    class Broken(ScriptedModel):
+        async def forget(self, session_id: str) -> None:
+            raise ZeroDivisionError("a bug")
+
+    await Scorer(records, judge_of(ScriptedModel([GOOD])), now=lambda: NOW).score("c0")
+    assert records.call("c0").resolved is True
+    with records.write() as connection:
+        connection.execute(update(calls).where(calls.c.call_id == "c0").values(ended_at=NOW + 50))
+    await Scorer(records, judge_of(Broken([GOOD])), now=lambda: NOW + 20).score("c0")
+    call = records.call("c0")
+    assert (call.score_state, call.resolved, call.compliance_flagged, call.scored_at) == (
+        "failed",
+        None,
+        None,
+        NOW + 50,
+    )
+
+
+async def test_a_score_is_not_replaced_because_scoring_broke(records: MemoryRecords) -> None:
+    class Broken(ScriptedModel):
+        async def forget(self, session_id: str) -> None:
+            raise ZeroDivisionError("a bug")
+
+    await Scorer(records, judge_of(ScriptedModel([GOOD]))).score("c0")
+    again = await Scorer(records, judge_of(Broken([GOOD]))).score("c0")
+    assert (again.outcome, records.call("c0").score_state) == ("failed", "scored")
+    assert "its earlier score stays" in str(again.reason)
 
 
 async def test_a_score_is_not_replaced_by_a_failure(records: MemoryRecords) -> None:
