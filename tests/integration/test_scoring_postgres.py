@@ -64,7 +64,7 @@ def _waiting(store: Store) -> None:
             found = calls_to_score(connection, which=which, judge_digest="j", now=NOW, limit=9, after=None)
             assert {call_id for _, call_id in found} == expected
         assert (backlog(connection).pending, backlog(connection).failed) == (3, 1)
-        codes = connection.execute(select(calls.c.call_id, code_column("low", ["faq"], {}, NOW)))
+        codes = connection.execute(select(calls.c.call_id, code_column("low", ["faq"], {}, NOW, NOW)))
         assert {call_id for call_id, code in codes if facts_of(code)[1]["scored"]} == {"scored"}
 
 

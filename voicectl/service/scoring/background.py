@@ -67,6 +67,8 @@ class BackgroundScoring:
     async def run(self) -> None:
         """Score what is due whenever it is quiet, until cancelled."""
         while True:
+            # What ends while this round looks is not seen by it, and is no reason to rest behind it.
+            num_ended = self._quiet.num_ended
             try:
                 num_done = await self._round()
             except Exception as error:  # the edge of the task: calls go on without it
@@ -77,7 +79,7 @@ class BackgroundScoring:
                 await self._sleep(self._pace.rest_s)
                 continue
             if not num_done:
-                await self._wait_for_work()
+                await self._wait_for_work(num_ended)
 
     async def _round(self) -> int:
         """Score calls until none is due or it is no longer quiet; return how many were."""
@@ -131,10 +133,10 @@ class BackgroundScoring:
         except ConfigError as error:
             return error
 
-    async def _wait_for_work(self) -> None:
+    async def _wait_for_work(self, num_ended: int) -> None:
         try:
             async with asyncio.timeout(self._pace.poll_s):
-                await self._quiet.next_end()
+                await self._quiet.more_ended(num_ended)
         except TimeoutError:
             return
         # The recorder writes the call down a moment after its end.

@@ -23,6 +23,7 @@ class Quiet:
         self._live: set[str] = set()
         self._working: set[asyncio.Task[Any]] = set()
         self._ended = asyncio.Event()
+        self._num_ended = 0
 
     @property
     def now(self) -> bool:
@@ -48,12 +49,19 @@ class Quiet:
         """A call is over."""
         self._live.discard(call.session_id)
         self._ended_at = self._clock.now()
+        self._num_ended += 1
         self._ended.set()
 
-    async def next_end(self) -> None:
-        """Return when a call ends from now on."""
-        self._ended.clear()
-        await self._ended.wait()
+    @property
+    def num_ended(self) -> int:
+        """How many calls have ended."""
+        return self._num_ended
+
+    async def more_ended(self, than: int) -> None:
+        """Return once more calls have ended than so many."""
+        while self._num_ended <= than:
+            self._ended.clear()
+            await self._ended.wait()
 
     @contextlib.contextmanager
     def cancelling(self, task: "asyncio.Task[Any]") -> Generator[None, None, None]:

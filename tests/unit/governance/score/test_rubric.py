@@ -63,7 +63,7 @@ def test_what_is_no_rubric_is_refused(tmp_path: Path, content: bytes) -> None:
         (b"version: x\nversion: y", "line 2: key 'version' is given twice"),
         (b"[" * 5_000, "nested too deeply"),
         (b"version: 2026-99-99", "no plain YAML"),
-        (b"? [a]\n: b", "no plain YAML"),
+        (b"? [a]\n: b", "a key must be plain text"),
         (b"a: &a x\nb: *a", "aliases are not allowed"),
     ],
 )

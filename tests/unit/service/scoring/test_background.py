@@ -284,3 +284,15 @@ async def test_a_score_is_not_replaced_by_a_failure(records: MemoryRecords) -> N
     again = await Scorer(records, judge_of(ScriptedModel(["no"]))).score("c0")
     assert (again.outcome, records.call("c0").score_state) == ("failed", "scored")
     assert "its earlier score stays" in str(again.reason)
+
+
+async def test_a_call_that_ends_while_it_is_looked_for_work_is_not_waited_for() -> None:
+    quiet = Quiet()
+    quiet.call_started(CALLER)
+    seen = quiet.num_ended
+    quiet.call_ended(CALLER, "over")
+    async with asyncio.timeout(1):
+        await quiet.more_ended(seen)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await quiet.more_ended(quiet.num_ended)
