@@ -286,7 +286,7 @@ async def test_a_score_is_not_replaced_by_a_failure(records: MemoryRecords) -> N
     assert "its earlier score stays" in str(again.reason)
 
 
-async def test_a_call_that_ends_while_it_is_looked_for_work_is_not_waited_for() -> None:
+async def test_a_call_that_ended_while_work_was_looked_for_is_known() -> None:
     quiet = Quiet()
     quiet.call_started(CALLER)
     seen = quiet.num_ended
