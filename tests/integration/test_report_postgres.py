@@ -15,6 +15,8 @@ pytestmark = pytest.mark.integration
 
 def test_postgresql_counts_what_sqlite_counts() -> None:
     case = GateCase(days=16, flagged=0.05)
+    for row in case.rows[-200:-190]:
+        row |= {"direction": "outbound", "dnc_listed": True, "baa_complete": False}
     span, by = Span(NOW - 10 * DAY, NOW, NOW), ("use_case", "tier", "day")
     period = period_of("weekly", last=None, now=NOW)
     with postgres() as server, open_store(PostgresServer(server.url, server.password_file)) as store:
@@ -29,3 +31,5 @@ def test_postgresql_counts_what_sqlite_counts() -> None:
             facts = read_facts(there, period)
             assert facts == read_facts(here, period)
             assert facts.total.containment.num
+            assert facts.violations.counts["dnc_dial"] == 10
+            assert facts.total.escalation_to_complaint.of

@@ -1,8 +1,8 @@
 """Count calls, words and latencies in the database, by use case, tier and day, on SQLite and PostgreSQL alike."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -23,9 +23,11 @@ from sqlalchemy import (
 )
 
 from voicectl.governance.kpi.counts import Counts, Dimension, Group, LatencyQuantiles, WordCounts
-from voicectl.governance.store.tables import calls, complaints, turns
+from voicectl.governance.store.tables import calls, complaints, imports, turns
 
 DAY_S: Final = 86_400
+MATURITY_S: Final = 7 * 86_400.0
+"""How long after its end an escalation may still bring a complaint, where nothing else is said."""
 RECONTACT_S: Final = {"24h": 86_400.0, "7d": 7 * 86_400.0}
 QUANTILES: Final = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99}
 
@@ -36,15 +38,16 @@ Column = ColumnElement[Any]
 class Span:
     """Which calls count: those that started from `since` on, before `until`, as known at `as_of`.
 
-    Instants are seconds since the epoch. `maturity_s` is how long after its end an escalation may still
-    bring a complaint.
+    Instants are seconds since the epoch. `complaints_at` is when complaints were last imported, None if never:
+    what came of an escalation is known if it ended so long before as `maturities` says of its tier.
     """
 
     since: float
     until: float
     as_of: float
     use_case: str | None = None
-    maturity_s: float = 7 * 86_400.0
+    complaints_at: float | None = None
+    maturities: Mapping[str, float] = field(default_factory=dict)
 
 
 def count_calls(connection: Connection, span: Span, by: Sequence[Dimension] = ()) -> dict[Group, Counts]:
@@ -79,6 +82,12 @@ def count_words(connection: Connection, span: Span, by: Sequence[Dimension] = ()
     rows = connection.execute(_grouped(query, dimensions)).mappings()
     found = {_group(row, by): WordCounts(**{name: row[name] or 0 for name in sums}) for row in rows}
     return {group: counts for group, counts in found.items() if counts.turns}
+
+
+def complaints_imported_at(connection: Connection, as_of: float) -> float | None:
+    """Return when complaints were last imported, None if never."""
+    query = select(func.max(imports.c.at)).where(imports.c.kind == "complaints", imports.c.at <= as_of)
+    return connection.execute(query).scalar()
 
 
 def latency_quantiles(
@@ -147,7 +156,7 @@ def _sums(call: Any, span: Span) -> dict[str, Column]:
     settled = _contained(call)
     warm = _warm(call)
     escalated = call.escalated == true()
-    matured = and_(completed, escalated, call.ended_at <= span.as_of - span.maturity_s)
+    matured = and_(completed, escalated, _matured(call, span))
     complained = exists(
         select(null()).where(complaints.c.call_id == call.call_id, complaints.c.received_at <= span.as_of)
     )
@@ -175,6 +184,14 @@ def _sums(call: Any, span: Span) -> dict[str, Column]:
     # Of calls whose resolution is unknown the cost belongs to neither side.
     priced = and_(completed, call.cost.is_not(None), call.resolved.is_not(None))
     return sums | {"cost": func.sum(case((priced, call.cost))), "of_cost": _count(priced)}
+
+
+def _matured(call: Any, span: Span) -> Column:
+    """Return whether a complaint about an escalation would have been imported by now."""
+    if span.complaints_at is None:
+        return false()
+    maturity: Any = case(dict(span.maturities), value=call.tier, else_=MATURITY_S) if span.maturities else MATURITY_S
+    return call.ended_at + maturity <= min(span.as_of, span.complaints_at)  # type: ignore[no-any-return]  # a column
 
 
 def _contained(call: Any) -> Column:

@@ -32,8 +32,16 @@ def breaches(facts: Facts, lines: Lines) -> tuple[str, ...]:
     ):
         if value is not None and limit is not None and value > limit:
             found.append(f"{name} {form(value)}, alert above {form(limit)}")
-    kinds = sorted({violation.kind for violation in facts.violations})
-    found += [f"zero-tolerance event {kind}" for kind in kinds]
+    found += [
+        f"zero-tolerance event {kind}, {number} times" if number > 1 else f"zero-tolerance event {kind}"
+        for kind, number in facts.violations.counts.items()
+        if kind in lines.zero_tolerance
+    ]
+    found += [
+        f"audit: {name}: {rate.of - rate.num} of {rate.of} calls do not pass"
+        for name, rate in facts.audit.items()
+        if rate.num < rate.of
+    ]
     return tuple(found)
 
 
@@ -57,6 +65,8 @@ def notes(facts: Facts) -> tuple[str, ...]:
         found.append(f"{facts.num_unended} calls have no end on record and are left out.")
     if facts.num_incomplete:
         found.append(f"{facts.num_incomplete} calls miss events that could not be kept.")
+    if facts.total.escalation.num and facts.complaints_at is None:
+        found.append("No complaints were ever imported: what came of escalations is unknown.")
     quality = facts.qualities.get(RESOLVED)
     if facts.total.resolved_by_judge.of and quality is not None and quality.doubt:
         found.append(

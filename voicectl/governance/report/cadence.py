@@ -128,9 +128,11 @@ def facts_document(facts: Facts) -> dict[str, Any]:
         ],
         "violations": [
             {"kind": one.kind, "at": one.at, "use_case": one.use_case, "call_id": one.call_id, "detail": one.detail}
-            for one in facts.violations
+            for one in facts.violations.latest
         ],
+        "num_violations": dict(facts.violations.counts),
         "audit": {name: rate.document() for name, rate in facts.audit.items()},
+        "complaints_imported_at": facts.complaints_at,
         "judge": {name: quality.document() for name, quality in facts.qualities.items()},
         "num_unended": facts.num_unended,
         "num_incomplete": facts.num_incomplete,

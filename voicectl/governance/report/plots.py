@@ -73,7 +73,7 @@ def _svg(name: Plot, title: str, facts: Facts, lines: Lines, draw: Drawing) -> s
 def _containment(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     drawn = _rates(axes, facts, lambda one: one.containment, "contained", BLUE, band=True)
     again = _rates(axes, facts, lambda one: one.containment_7d, "no call again in 7 days", ORANGE, dots=False)
-    bars = {lines.tiers[tier].containment for _, tier in facts.by_use_case if tier in lines.tiers}
+    bars = {lines.tiers[tier].containment for tier in facts.tiers if tier in lines.tiers}
     for bar in sorted(one for one in bars if one is not None):
         _line(axes, bar, f"gate {bar:.0%}")
     axes.set_ylim(0, 1)
@@ -83,7 +83,7 @@ def _containment(axes: "Axes", facts: Facts, lines: Lines) -> bool:
 
 def _compliance(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     drawn = _rates(axes, facts, lambda one: one.compliance_flags, "flagged", BLUE, band=True)
-    bar = lines.of_tiers({tier for _, tier in facts.by_use_case}).compliance_flags
+    bar = lines.of_tiers(facts.tiers).compliance_flags
     if bar is not None:
         _line(axes, bar, f"limit {bar:.0%}")
     _from_zero(axes, at_least=0.05)
@@ -142,7 +142,7 @@ def _latency(axes: "Axes", facts: Facts, lines: Lines) -> bool:
 def _escalation(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     drawn = _rates(axes, facts, lambda one: one.escalation, "escalated", BLUE)
     warm = _rates(axes, facts, lambda one: one.warm_transfer, "of transfers, warm", GREEN, dots=False)
-    bar = lines.of_tiers({tier for _, tier in facts.by_use_case}).warm_transfer
+    bar = lines.of_tiers(facts.tiers).warm_transfer
     if warm and bar is not None:
         _line(axes, bar, f"warm transfers {bar:.0%}")
     axes.set_ylim(0, 1.03)

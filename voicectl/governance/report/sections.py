@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from voicectl.governance.kpi.kpis import Kpis
+from voicectl.governance.kpi.query import DAY_S, MATURITY_S
 from voicectl.governance.kpi.rate import total
 from voicectl.governance.report.digest import Section, Standing
 from voicectl.governance.report.facts import Facts
@@ -41,7 +42,7 @@ MAX_ROWS: Final = 14
 def headline(facts: Facts, lines: Lines) -> Section:
     """The figures of the period beside those of the one before and their lines."""
     now, before = facts.total, facts.previous
-    line = lines.of_tiers({tier for _, tier in facts.by_use_case})
+    line = lines.of_tiers(facts.tiers)
     rows: list[Row] = [
         rate_row("Containment", now.containment, before.containment, Bound("≥", line.containment)),
         rate_row("… and no call again within 24 h", now.containment_24h, before.containment_24h),
@@ -50,7 +51,7 @@ def headline(facts: Facts, lines: Lines) -> Section:
         rate_row("Escalation", now.escalation, before.escalation),
         rate_row("Warm transfer success", now.warm_transfer, before.warm_transfer, Bound(">", line.warm_transfer)),
         rate_row(
-            "Escalation to complaint (after 7 days)",
+            f"Escalation to complaint (after {_maturity(facts, lines)})",
             now.escalation_to_complaint,
             before.escalation_to_complaint,
             Bound("<", line.escalation_to_complaint),
@@ -115,7 +116,7 @@ def use_cases(facts: Facts, lines: Lines) -> Section:
 
 def containment(facts: Facts, lines: Lines) -> Section:
     """Containment over time, against the gate's line."""
-    line = lines.of_tiers({tier for _, tier in facts.by_use_case}).containment
+    line = lines.of_tiers(facts.tiers).containment
     rows: list[Row] = []
     for name, days in _stretches(facts):
         held = [facts.by_day[day] for day in days if day in facts.by_day]
@@ -133,7 +134,7 @@ def containment(facts: Facts, lines: Lines) -> Section:
 
 def compliance(facts: Facts, lines: Lines) -> Section:
     """Flags by what raised them, and zero-tolerance events."""
-    line = lines.of_tiers({tier for _, tier in facts.by_use_case}).compliance_flags
+    line = lines.of_tiers(facts.tiers).compliance_flags
     flags = facts.total.compliance_flags
     text = [
         f"{flags.num} of {flags.of} calls were flagged ({share(flags.value)}, {interval(flags)});"
@@ -143,11 +144,16 @@ def compliance(facts: Facts, lines: Lines) -> Section:
     ]
     found = [reason for reason in facts.reasons if reason.kind == "compliance"]
     tables = [reasons_table(found)] if found else []
-    if facts.violations:
-        text.append(f"Zero-tolerance events: {len(facts.violations)}. Each of them stops a promotion.")
+    counts = {kind: number for kind, number in facts.violations.counts.items() if kind in lines.zero_tolerance}
+    shown_events = [one for one in facts.violations.latest if one.kind in counts]
+    if counts:
+        told = ", ".join(f"{kind} {number}" for kind, number in counts.items())
+        text.append(f"Zero-tolerance events: {sum(counts.values())} ({told}). Each of them stops a promotion.")
+        if len(shown_events) < sum(counts.values()):
+            text.append(f"The latest {len(shown_events)} of them are listed.")
         rows: list[Row] = [
             ((instant(one.at), one.kind, one.use_case or "all", one.call_id or "none", one.detail or ""), "breached")
-            for one in facts.violations
+            for one in shown_events
         ]
         tables.append(table(("At (UTC)", "Event", "Use case", "Call", "Detail"), rows))
     else:
@@ -175,13 +181,11 @@ def audit(facts: Facts, lines: Lines) -> Section:
 def escalations(facts: Facts, lines: Lines) -> Section:
     """Escalations, transfers and the complaints after them."""
     one = facts.total
-    complaints = one.escalation_to_complaint
     text = (
         f"{one.escalation.num} of {one.escalation.of} calls were escalated ({share(one.escalation.value)}).",
         f"Of {one.warm_transfer.of + one.warm_transfer.unknown} transfers, {one.warm_transfer.num} were warm, "
         f"{one.warm_transfer.of - one.warm_transfer.num} were not, {one.warm_transfer.unknown} are unknown.",
-        f"{complaints.num} complaints came of {complaints.of} escalations that are at least seven days old; "
-        f"{complaints.unknown} are younger and do not count yet.",
+        _complaints(facts, lines),
         f"In {share(one.escalation_appropriate.value)} of {one.escalation_appropriate.of} calls a human took over "
         "exactly if one had to.",
     )
@@ -296,8 +300,24 @@ def turns_of(one: Kpis) -> str:
     return f"{one.latency.turns} turns"
 
 
+def _complaints(facts: Facts, lines: Lines) -> str:
+    known = facts.total.escalation_to_complaint
+    if facts.complaints_at is None:
+        return "No complaints were ever imported, so that nothing is known of what came of escalations."
+    return (
+        f"{known.num} complaints came of {known.of} escalations that ended {_maturity(facts, lines)} before the last "
+        f"import of complaints ({instant(facts.complaints_at)}); {known.unknown} are younger and do not count yet."
+    )
+
+
+def _maturity(facts: Facts, lines: Lines) -> str:
+    """Return in words how long after its end an escalation may still bring a complaint."""
+    asked = sorted({lines.maturities.get(tier, MATURITY_S) for tier in facts.tiers}) or [MATURITY_S]
+    return " or ".join(f"{one / DAY_S:g} days" for one in asked)
+
+
 def _asked(facts: Facts, lines: Lines) -> str:
-    tiers = sorted({tier for _, tier in facts.by_use_case})
+    tiers = sorted(facts.tiers)
     asked = [(tier, lines.tiers.get(tier, TierLines()).containment) for tier in tiers]
     told = ", ".join(f"{percent(bound)} in tier {tier}" for tier, bound in asked if bound is not None)
     return f"The gate asks for at least {told}." if told else "The policy has no line for containment here."
