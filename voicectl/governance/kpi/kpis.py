@@ -49,7 +49,9 @@ class Kpis:
     words: WordCounts
     latency: Latency
     handle_s: float | None
+    num_handle: int
     sentiment: float | None
+    num_sentiment: int
     csat: float | None
     num_csat: int
     csat_delta: float | None
@@ -89,8 +91,8 @@ class Kpis:
                 "p95_s": latency.p95_s,
                 "p99_s": latency.p99_s,
             },
-            "handle_s": self.handle_s,
-            "sentiment": self.sentiment,
+            "handle_s": {"value": self.handle_s, "of": self.num_handle},
+            "sentiment": {"value": self.sentiment, "of": self.num_sentiment},
             "csat": {"value": self.csat, "of": self.num_csat, "delta": self.csat_delta},
             "cost_per_resolved": {"value": self.cost_per_resolved, "of": self.num_cost},
         }
@@ -128,7 +130,9 @@ def kpis(
         words=words,
         latency=latency(quantiles or LatencyQuantiles()),
         handle_s=_mean(counts.handle_s, counts.of_handle),
+        num_handle=counts.of_handle,
         sentiment=_mean(counts.sentiment, counts.of_sentiment),
+        num_sentiment=counts.of_sentiment,
         csat=csat,
         num_csat=counts.of_csat,
         csat_delta=None if csat is None or csat_baseline is None else csat - csat_baseline,

@@ -67,7 +67,7 @@ def headline(facts: Facts, lines: Lines) -> Section:
         number_row(
             "v2v P99", now.latency.p99_s, before.latency.p99_s, turns_of(now), form=seconds, below=lines.v2v_p99_s
         ),
-        number_row("Handle time, mean", now.handle_s, before.handle_s, f"{now.calls} calls", form=whole_seconds),
+        number_row("Handle time, mean", now.handle_s, before.handle_s, f"{now.num_handle} calls", form=whole_seconds),
         number_row("CSAT, mean", now.csat, before.csat, f"{now.num_csat} answers", form=plain),
         number_row("CSAT against baseline", now.csat_delta, None, f"{now.num_csat} answers", form=signed),
         number_row(

@@ -234,3 +234,11 @@ def test_a_probe_in_another_tier_changes_no_line_and_adds_no_use_case() -> None:
     assert list(facts.by_use_case) == [("faq", "low")]
     assert re.search(r"\| Containment \| .* ≥ 70.0 % \| holds \|", markdown(digest_of(facts, LINES)))
     records.close()
+
+
+def test_a_mean_is_of_the_calls_that_have_the_amount() -> None:
+    records = MemoryRecords()
+    for number in range(5):
+        records.add(a_call(f"c{number}", handle_s=None if number else 60.0))
+    assert "| Handle time, mean | 60 s |  | 1 calls |" in markdown(digest(records, now=NOW + 60))
+    records.close()
