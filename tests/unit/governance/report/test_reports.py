@@ -20,7 +20,7 @@ from voicectl.governance.report.lines import Lines, lines_of
 from voicectl.governance.report.markdown import markdown, plain
 from voicectl.governance.report.page import page
 from voicectl.governance.report.period import Cadence, period_of
-from voicectl.governance.report.plots import draw_plots
+from voicectl.governance.report.plots import draw_plots, figure_of
 from voicectl.governance.store.tables import calls, imports, scores
 
 LINES = lines_of(load_policy().policy)
@@ -242,3 +242,11 @@ def test_a_mean_is_of_the_calls_that_have_the_amount() -> None:
         records.add(a_call(f"c{number}", handle_s=None if number else 60.0))
     assert "| Handle time, mean | 60 s |  | 1 calls |" in markdown(digest(records, now=NOW + 60))
     records.close()
+
+
+def test_lines_of_several_tiers_are_told_apart_without_colours(history: MemoryRecords) -> None:
+    figure = figure_of("containment", facts_of(history), LINES)
+    assert figure is not None
+    gates = {line.get_label(): line.get_linestyle() for line in figure.axes[0].lines if "gate" in str(line.get_label())}
+    assert list(gates) == ["gate 60%, tier medium", "gate 70%, tier low"]
+    assert len(set(gates.values())) == 2
