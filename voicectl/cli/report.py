@@ -77,9 +77,7 @@ def report_command(
     lines = lines_of(load_policy(policy or policy_file()).policy)
     location = location_of(chosen_profile(profile, settings).governance)
     with open_store(location, timeout_s=QUERY_TIMEOUT_S, create=False) as store, store.read() as connection:
-        facts = read_facts(
-            connection, period, use_case=use_case, csat_baseline=csat_baseline, maturities=lines.maturities
-        )
+        facts = read_facts(connection, period, use_case=use_case, csat_baseline=csat_baseline, lines=lines)
     digest = digest_of(facts, lines)
     output = Output(json=json)
     if out is not None:

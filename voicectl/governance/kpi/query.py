@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from voicectl.governance.kpi.counts import Counts, Dimension, Group, LatencyQuantiles, WordCounts
+from voicectl.governance.kpi.rate import Rate
 from voicectl.governance.store.tables import calls, complaints, imports, turns
 
 DAY_S: Final = 86_400
@@ -122,6 +123,18 @@ def latency_quantiles(
     return found
 
 
+def turns_within(connection: Connection, span: Span, limit_s: float) -> Rate:
+    """Return how many turns of completed calls, probes aside, were answered within so many seconds of v2v."""
+    known = (_in_span(span), calls.c.probe == false(), turns.c.v2v_s.is_not(None), *_of_use_case(calls.c, span))
+    query = (
+        select(_count(turns.c.v2v_s <= limit_s), func.count())
+        .select_from(calls.join(turns, turns.c.call_id == calls.c.call_id))
+        .where(*known)
+    )
+    within, of = connection.execute(query).one()
+    return Rate(within or 0, of)
+
+
 def rank_of(n: int, share: float) -> int:
     """Return which of `n` sorted values, counted from 1, is the quantile."""
     hundredths = round(share * 100)
@@ -176,11 +189,14 @@ def _sums(call: Any, span: Span) -> dict[str, Column]:
         **_proportion("flagged", completed, call.compliance_flagged),
         **_proportion("resolved", completed, call.resolved),
         **_proportion("resolved_by_judge", and_(completed, call.resolved_by == "judge"), call.resolved),
+        **_proportion("contained_by_judge", and_(completed, _rests_on_judge(call)), call.resolved),
+        **_proportion("flagged_by_judge", and_(completed, call.judge_digest.is_not(None)), call.compliance_flagged),
         "num_resolved_with_cost": _count(and_(completed, call.resolved == true(), call.cost.is_not(None))),
     }
-    for name, column in (("handle", call.handle_s), ("csat", call.csat), ("sentiment", call.sentiment)):
-        sums["handle_s" if name == "handle" else name] = func.sum(case((completed, column)))
-        sums[f"of_{name}"] = _count(and_(completed, column.is_not(None)))
+    amounts = {"handle_s": call.handle_s, "csat": call.csat, "sentiment": call.sentiment, "spent": call.cost}
+    for name, column in amounts.items():
+        sums[name] = func.sum(case((completed, column)))
+        sums[f"of_{name.removesuffix('_s')}"] = _count(and_(completed, column.is_not(None)))
     # Of calls whose resolution is unknown the cost belongs to neither side.
     priced = and_(completed, call.cost.is_not(None), call.resolved.is_not(None))
     return sums | {"cost": func.sum(case((priced, call.cost))), "of_cost": _count(priced)}
@@ -209,6 +225,14 @@ def _contained(call: Any) -> Column:
         call.abandoned == false(),
     )
     return case((failed, false()), (held, true()), else_=null())
+
+
+def _rests_on_judge(call: Any) -> Column:
+    """Return whether the judge's word decides if a call was contained: a transfer proves by itself that it was not."""
+    open_to_it = and_(
+        call.answered_at.is_not(None), call.transfer_attempted == false(), call.abandoned == false()
+    )  # fmt: skip
+    return and_(call.resolved_by == "judge", open_to_it)
 
 
 def _warm(call: Any) -> Column:

@@ -5,7 +5,7 @@ from typing import Final
 from voicectl.governance.report.facts import Facts
 from voicectl.governance.report.figures import Bound, instant, percent, seconds, share
 from voicectl.governance.report.lines import Lines, TierLines
-from voicectl.governance.score.verdict import RESOLVED
+from voicectl.governance.score.verdict import FLAGGED, RESOLVED
 
 DAY_S: Final = 86_400
 
@@ -67,10 +67,14 @@ def notes(facts: Facts) -> tuple[str, ...]:
         found.append(f"{facts.num_incomplete} calls miss events that could not be kept.")
     if facts.total.escalation.num and facts.complaints_at is None:
         found.append("No complaints were ever imported: what came of escalations is unknown.")
-    quality = facts.qualities.get(RESOLVED)
-    if facts.total.resolved_by_judge.of and quality is not None and quality.doubt:
-        found.append(
-            f"In {facts.total.resolved_by_judge.of} calls the judge alone decided whether they were resolved. "
-            f"Its answers are no evidence: {quality.doubt}."
-        )
+    for question, one, word in (
+        (RESOLVED, facts.total.resolved_by_judge, "resolved"),
+        (FLAGGED, facts.total.flags_by_judge, "flagged"),
+    ):
+        quality = facts.qualities.get(question)
+        if one.of and quality is not None and quality.doubt:
+            found.append(
+                f"In {one.of} calls it rests on the judge whether they were {word}. "
+                f"Its answers are no evidence: {quality.doubt}."
+            )
     return tuple(found)

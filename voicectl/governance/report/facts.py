@@ -16,10 +16,12 @@ from voicectl.governance.kpi.query import (
     count_calls,
     count_words,
     latency_quantiles,
+    turns_within,
 )
 from voicectl.governance.kpi.rate import Rate
 from voicectl.governance.report.compliance import Violations, read_audit, read_violations
 from voicectl.governance.report.gaps import KnowledgeGap, Question, grouped
+from voicectl.governance.report.lines import Lines
 from voicectl.governance.report.period import Period
 from voicectl.governance.score.calibration import JudgeQuality
 from voicectl.governance.score.shelf import judge_qualities
@@ -47,6 +49,8 @@ class Reason:
 class Facts:
     """All that a report is made of. `by_day` has only days with a completed call, and begins TRAILING days early.
 
+    `v2v_within` are the turns that the P90 of the policy's alert allows nine in ten of, in this period and before.
+
     `qualities` are of the judge that scored most of the period. `audit` are checks of compliance and the
     calls that pass them. `complaints_at` is when complaints were last imported, `first_call_at` when the first
     call of the whole record began.
@@ -57,7 +61,10 @@ class Facts:
     total: Kpis
     previous: Kpis
     by_use_case: Mapping[tuple[str, str], Kpis]
+    by_tier: Mapping[str, Kpis]
     by_day: Mapping[int, Kpis]
+    v2v_within: Rate | None
+    v2v_within_before: Rate | None
     reasons: tuple[Reason, ...]
     unscored: tuple[Reason, ...]
     gaps: tuple[KnowledgeGap, ...]
@@ -73,7 +80,7 @@ class Facts:
     @property
     def tiers(self) -> set[str]:
         """The tiers of the calls."""
-        return {tier for _, tier in self.by_use_case}
+        return set(self.by_tier)
 
 
 def read_facts(
@@ -82,18 +89,20 @@ def read_facts(
     *,
     use_case: str | None = None,
     csat_baseline: float | None = None,
-    maturities: Mapping[str, float] | None = None,
+    lines: Lines | None = None,
 ) -> Facts:
-    """Return the facts of a period. `maturities` are the policy's, by tier.
+    """Return the facts of a period. `lines` are the policy's.
 
     Without a baseline, CSAT is compared with the period before: that of a use case with its own, that of a day
     with the same day's.
     """
     imported_at = complaints_imported_at(connection, period.as_of)
-    span = Span(period.since, period.until, period.as_of, use_case, imported_at, maturities or {})
+    lines = lines or Lines()
+    span = Span(period.since, period.until, period.as_of, use_case, imported_at, lines.maturities)
     before = replace(span, since=period.before().since, until=period.before().until)
     figures = partial(_figures, connection, span, before, csat_baseline=csat_baseline)
     by_use_case = {group: one for group, one in figures(("use_case", "tier")).items() if one.calls}
+    by_tier = {group: one for group, one in figures(("tier",)).items() if one.calls}
     by_day = figures(("day",), earlier_s=TRAILING * DAY_S)
     names = sorted({group.use_case for group in by_use_case if group.use_case is not None})
     in_span = _in_span(span)
@@ -104,7 +113,10 @@ def read_facts(
         total=figures(()).get(Group(), kpis(Counts())),
         previous=_figures(connection, before, None, (), csat_baseline=csat_baseline).get(Group(), kpis(Counts())),
         by_use_case={_name(group): by_use_case[group] for group in sorted(by_use_case, key=_name)},
+        by_tier={group.tier: by_tier[group] for group in sorted(by_tier, key=_name) if group.tier is not None},
         by_day={group.day: one for group, one in by_day.items() if group.day is not None},
+        v2v_within=None if lines.v2v_p90_s is None else turns_within(connection, span, lines.v2v_p90_s),
+        v2v_within_before=None if lines.v2v_p90_s is None else turns_within(connection, before, lines.v2v_p90_s),
         reasons=_reasons(connection, in_span),
         unscored=_unscored(connection, in_span),
         gaps=_gaps(connection, in_span),

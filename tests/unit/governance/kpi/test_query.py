@@ -20,6 +20,7 @@ from voicectl.governance.kpi.query import (
     count_words,
     latency_quantiles,
     rank_of,
+    turns_within,
 )
 from voicectl.governance.kpi.rate import Rate
 from voicectl.governance.store.tables import complaints, imports
@@ -247,3 +248,36 @@ def test_one_value_is_every_quantile(records: MemoryRecords) -> None:
     with records.read() as connection:
         found = latency_quantiles(connection, WEEK)[Group()]
     assert (found.p50_s, found.p99_s) == (0.7, 0.7)
+
+
+def test_turns_within_a_limit_are_those_of_callers(records: MemoryRecords) -> None:
+    records.add(a_call(), *(TurnRow("c1", number, v2v_s=value) for number, value in enumerate((1.0, 3.5, 3.6, None))))
+    records.add(a_call("probe", probe=True), *said("probe", ("a", "b"), v2v_s=1.0))
+    with records.read() as connection:
+        assert turns_within(connection, WEEK, 3.5) == Rate(2, 3)
+        assert turns_within(connection, replace(WEEK, use_case="other"), 3.5) == Rate(0, 0)
+
+
+def test_cost_a_call_counts_every_call_that_has_one(records: MemoryRecords) -> None:
+    for number, resolved in enumerate((True, False, None)):
+        records.add(a_call(f"c{number}", resolved=resolved, cost=1.0 + number))
+    records.add(a_call("free", resolved=True))
+    found = kpis(counted(records))
+    assert (found.cost_per_call, found.num_spent) == (2.0, 3)
+
+
+def test_what_rests_on_the_judge_is_neither_proved_nor_transferred(records: MemoryRecords) -> None:
+    for number, known in enumerate(
+        (
+            {"resolved": True, "resolved_by": "judge"},
+            {"resolved": False, "resolved_by": "judge"},
+            {"resolved": False, "resolved_by": "judge", "transfer_attempted": True},
+            {"resolved": True, "resolved_by": "judge", "abandoned": True},
+            {"resolved": True, "resolved_by": "judge", "answered_at": None},
+            {"resolved": True, "resolved_by": "human"},
+        )
+    ):
+        records.add(a_call(f"c{number}", **known))  # type: ignore[arg-type]
+    found = kpis(counted(records))
+    assert (found.containment_by_judge, found.resolved_by_judge.of) == (Rate(1, 2), 5)
+    assert found.flags_by_judge == Rate(0, 0)

@@ -39,7 +39,7 @@ def facts_of(
     records: MemoryRecords, cadence: Cadence = "weekly", now: float = UNTIL + 3600, use_case: str | None = None
 ) -> Facts:
     with records.read() as connection:
-        return read_facts(connection, period_of(cadence, last=None, now=now), use_case=use_case)
+        return read_facts(connection, period_of(cadence, last=None, now=now), use_case=use_case, lines=LINES)
 
 
 def digest(records: MemoryRecords, cadence: Cadence = "weekly", now: float = UNTIL + 3600) -> Digest:
@@ -199,8 +199,8 @@ def test_how_long_complaints_take_is_that_of_the_policy() -> None:
         connection.execute(imports.insert(), [imported])
     period = period_of("monthly", last=None, now=NOW)
     with records.read() as connection:
-        own = read_facts(connection, period, maturities=lines.maturities)
-        packaged = read_facts(connection, period, maturities=LINES.maturities)
+        own = read_facts(connection, period, lines=lines)
+        packaged = read_facts(connection, period, lines=LINES)
     assert (own.total.escalation_to_complaint, packaged.total.escalation_to_complaint) == (Rate(0, 0, 1), Rate(0, 1))
     assert "Escalation to complaint (after 30 days)" in markdown(digest_of(own, lines))
     records.close()
@@ -250,3 +250,20 @@ def test_lines_of_several_tiers_are_told_apart_without_colours(history: MemoryRe
     gates = {line.get_label(): line.get_linestyle() for line in figure.axes[0].lines if "gate" in str(line.get_label())}
     assert list(gates) == ["gate 60%, tier medium", "gate 70%, tier low"]
     assert len(set(gates.values())) == 2
+
+
+def test_tiers_are_told_after_use_cases_and_apart(history: MemoryRecords) -> None:
+    facts = facts_of(history)
+    document = digest_of(facts, LINES).facts
+    assert [one["tier"] for one in document["by_tier"]] == ["low", "medium"]
+    assert sum(one["calls"] for one in document["by_tier"]) == document["total"]["calls"]
+    rows = re.findall(r"\| (\S.*?) \| (low|medium) \|", markdown(digest_of(facts, LINES)))
+    assert rows[-2:] == [("all of the tier", "low"), ("all of the tier", "medium")]
+
+
+def test_a_digest_tells_cost_a_call_sentiment_and_turns_within_the_bar(history: MemoryRecords) -> None:
+    found = markdown(digest(history, "monthly"))
+    assert "| Use case | Calls | Cost a call | Of | Cost a resolved call | Of |" in found
+    assert re.search(r"\| Sentiment, mean \(-1 to 1\) \| [+-]0\.\d\d \|  \| \d+ calls \|", found)
+    assert re.search(r"\| Turns answered within 3.5 s \| \d+\.\d % \|", found)
+    assert "Turns answered within" not in markdown(digest_of(facts_of(history), Lines()))
