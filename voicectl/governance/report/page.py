@@ -8,8 +8,10 @@ from typing import Final
 from voicectl.governance.report.digest import Digest, Plot
 
 TEMPLATE: Final = "report.html.j2"
-_INSIDE_A_FIGURE: Final = re.compile(r"(?<=\d) (?=(?:%|s)(?!\w))|(?<=[≥<>]) (?=\d)|(?<=%) (?=\(\d)")
-""""95.0 %", "> 95.0 %", "3.50 s", "60.0 % (70.0 %)"."""
+_INSIDE_A_FIGURE: Final = re.compile(
+    r"(?<=\d) (?=(?:%|s|unknown)(?!\w)|\(\+\d)|(?<=[≥<>]) (?=\d)|(?<=%) (?=\(\d|to \d)|(?<=to) (?=\d)"
+)
+""""95.0 %", "> 95.0 %", "3.50 s", "60.0 % (70.0 %)", "200 (+3 unknown)", "58.1 % to 62.0 %"."""
 
 
 def page(digest: Digest, plots: Mapping[Plot, str]) -> str:
