@@ -69,11 +69,7 @@ def lines_of(policy: Policy) -> Lines:
     waits = [alert for alert in policy.alerts if alert.metric == "v2v"]
     return Lines(
         tiers,
-        maturities={
-            name: criterion.maturity
-            for name, rules in policy.tiers.items()
-            if (criterion := rules.criteria.get("escalation_to_complaint")) and criterion.maturity is not None
-        },
+        maturities={name: _maturity(rules) or policy.defaults.window for name, rules in policy.tiers.items()},
         zero_tolerance=frozenset(policy.zero_tolerance),
         wer_target=_strictest(alert.target_lt for alert in words),
         wer_alert=_strictest(alert.gt for alert in words),
@@ -85,6 +81,11 @@ def lines_of(policy: Policy) -> Lines:
 def _bar(rules: TierRules, name: Metric) -> float | None:
     criterion = rules.criteria.get(name)
     return None if criterion is None else criterion.bar
+
+
+def _maturity(rules: TierRules) -> float | None:
+    criterion = rules.criteria.get("escalation_to_complaint")
+    return None if criterion is None else criterion.maturity
 
 
 def _strictest(bars: Iterable[float | None]) -> float | None:
