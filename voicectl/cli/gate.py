@@ -252,9 +252,9 @@ def rules_command(
     json: JsonOption = False,
 ) -> None:
     """Write Prometheus rules for the policy's alerts, and tests of them for `promtool test rules`."""
-    from voicectl.governance.alerts.rules import written_files
+    from voicectl.governance.alerts.rule_tests import written_files
 
-    files = written_files(_policy(policy).policy)
+    files = written_files(_policy(policy).document)
     for name, text in files:
         _write(output_folder / name, text)
     paths = [str(output_folder / name) for name, _ in files]

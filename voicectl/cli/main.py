@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from voicectl import __version__
-from voicectl.cli.output import forget_stdout, report_error, though_unread
+from voicectl.cli.output import Output, forget_stdout, report_error, take_any_text, though_unread
 from voicectl.core.errors import UsageError, VoicectlError
 
 EXIT_BUG: Final = 1
@@ -102,7 +102,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"voicectl {__version__}\n")
+        Output().text(f"voicectl {__version__}\n")
         raise typer.Exit
 
 
@@ -117,9 +117,14 @@ def voicectl(
 
 def run() -> None:
     """Run the command line of this process and exit with its status."""
+    take_any_text()
     status = main(sys.argv[1:])
-    with though_unread():
-        sys.stdout.flush()
+    try:
+        with though_unread():
+            sys.stdout.flush()
+    except VoicectlError as error:
+        report_error(error, as_json=False)
+        status = error.exit_code
     sys.exit(status)
 
 

@@ -1,11 +1,14 @@
 """How a command speaks: one result on stdout, as JSON or for people; everything else on stderr."""
 
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
+
+from voicectl.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -139,12 +142,22 @@ def console(stream: TextIO) -> "Console":
 
 @contextmanager
 def though_unread() -> Iterator[None]:
-    """Let a command end with its own status when the reader of its output has left, as in `voicectl … | head`."""
+    """Let a command end with its own status when the reader of its output has left, as in `voicectl … | head`.
+
+    Raises ConfigError where stdout takes no more for another reason, such as a full disk.
+    """
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
         forget_stdout()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        forget_stdout()
+        raise ConfigError(
+            f"stdout cannot be written: {error.strerror}", hint="make room, or send the output elsewhere"
+        ) from error
 
 
 def forget_stdout() -> None:
@@ -154,9 +167,20 @@ def forget_stdout() -> None:
     os.close(nowhere)
 
 
+def take_any_text() -> None:
+    """Let stdout write a question mark for what its encoding does not have, rather than end the program."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and (out.errors == "strict" or not _is_unicode(out)):
+        out.reconfigure(errors="replace")
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
+
+
 def write_json(document: Mapping[str, Any]) -> None:
-    """Write one JSON document to stdout."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    """Write one JSON document to stdout; what its encoding does not have is escaped."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=not _is_unicode(sys.stdout), indent=2) + "\n")
     sys.stdout.flush()
 
 

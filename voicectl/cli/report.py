@@ -1,5 +1,7 @@
 """`voicectl report weekly|monthly|quarterly`: digests of the governance cadence, for the roles that own them."""
 
+import math
+import os
 import sys
 import time
 from datetime import date
@@ -68,12 +70,14 @@ def report_command(
     from voicectl.governance.store.location import location_of
     from voicectl.governance.store.store import open_store
 
-    _check_out(out)
+    out = _checked(out)
+    if csat_baseline is not None and not math.isfinite(csat_baseline):
+        raise UsageError(f"--csat-baseline {csat_baseline}: no mean", hint="give a number, such as 4.2")
     period = period_of(cadence, last=_day(until), now=time.time())
     lines = lines_of(load_policy(policy or policy_file()).policy)
     location = location_of(chosen_profile(profile, settings).governance)
     with open_store(location, timeout_s=QUERY_TIMEOUT_S, create=False) as store, store.read() as connection:
-        facts = read_facts(connection, period, use_case=use_case, csat_baseline=csat_baseline)
+        facts = read_facts(connection, period, use_case=use_case, csat_baseline=csat_baseline, lines=lines)
     digest = digest_of(facts, lines)
     output = Output(json=json)
     if out is not None:
@@ -130,13 +134,19 @@ def _day(text: str | None) -> date | None:
     return day
 
 
-def _check_out(out: Path | None) -> None:
+def _checked(out: Path | None) -> Path | None:
+    """Return the file to be written: where a link leads, so that the link stays."""
     if out is None:
-        return
+        return None
     if out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{out}: a report is written as .html or .md", hint="name the file accordingly")
+    if out.is_symlink():
+        out = Path(os.path.realpath(out))
     if not out.absolute().parent.is_dir():
         raise UsageError(f"{out}: there is no folder {out.absolute().parent}", hint="make it first")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"{out}: is no regular file", hint="name another file with --out")
+    return out
 
 
 def _write(out: Path, text: str) -> None:

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,37 @@ sys.exit(20)
         command.stdout.close()
         _, stderr = command.communicate(timeout=60)
     assert (command.returncode, stderr) == (20, b"")
+
+
+@pytest.mark.parametrize("arguments", [["profile", "list"], ["profile", "list", "--json"], ["--version"]])
+def test_stdout_that_takes_no_more_is_one_clear_error(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "voicectl", *arguments],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[0] == "error: stdout cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_cannot_be_opened_while_showing_is_not_blamed_on_stdout() -> None:
+    with pytest.raises(FileNotFoundError):
+        Output().result({}, lambda screen: screen.print(Path("/no/such/file").read_text()))
+
+
+@pytest.mark.parametrize(("as_json", "shown"), [(False, "? 70 %\n"), (True, '{\n  "a": "\\u2265 70 %"\n}\n')])
+def test_what_an_encoding_does_not_have_is_written_otherwise(as_json: bool, shown: str) -> None:
+    program = f"""
+from voicectl.cli.output import Output, take_any_text
+take_any_text()
+Output(json={as_json}).result({{"a": "≥ 70 %"}}, lambda console: console.print("≥ 70 %"))
+"""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == (shown, "")
 
 
 def test_notes_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """`voicectl report` writes what it is asked for, and refuses what it cannot write with its exit code."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,23 @@ def test_files_are_private(url: str, tmp_path: Path) -> None:
     assert (tmp_path / "a.html").read_text().startswith("<!DOCTYPE html>")
 
 
+def test_a_link_stays_and_its_file_is_written(url: str, tmp_path: Path) -> None:
+    link, file = tmp_path / "latest.md", tmp_path / "kept" / "week.txt"
+    file.parent.mkdir()
+    link.symlink_to(file)
+    assert main(["weekly", "--set", url, "--out", str(link)], report.app) == 0
+    assert link.is_symlink()
+    assert file.read_text().startswith("# Weekly scoring digest")
+
+
+def test_what_is_no_regular_file_is_not_replaced(url: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.md").mkdir()
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "device.md").symlink_to("/dev/null")
+    for name in ("folder.md", "pipe.md", "device.md"):
+        assert main(["weekly", "--set", url, "--out", str(tmp_path / name)], report.app) == 2
+
+
 def test_a_report_is_read_against_the_policy_in_force(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +77,8 @@ def test_a_report_is_read_against_the_policy_in_force(
         (["weekly", "--until", "tomorrow"], 2),
         (["weekly", "--out", "report.pdf"], 2),
         (["weekly", "--out", "/no/such/folder/a.md"], 2),
+        (["weekly", "--csat-baseline", "nan"], 2),
+        (["weekly", "--csat-baseline", "inf"], 2),
         (["yearly"], 2),
         (["weekly", "--policy", "/no/such.yaml"], 24),
         (["weekly", "--set", "governance.url=sqlite:////no/such.db"], 3),

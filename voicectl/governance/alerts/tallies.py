@@ -1,10 +1,10 @@
 """Count finished calls as the alert rules read them. Each call is counted once, as it is known when it has settled."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, false, func, select
 
 from voicectl.core.records import SCORE_STATES, CallRow, contained, warm
 from voicectl.governance.alerts import metrics
@@ -30,6 +30,19 @@ def nothing_yet(policy: Policy) -> Counter[Key]:
             for metric, labels in metrics.TO_EXPORT.items():
                 for answer in ANSWERS.values() if len(labels) > 2 else ("",):
                     found[metric, use_case, tier, *([answer] if answer else [])] = 0
+    return found
+
+
+def served_since(connection: Connection, policy: Policy, known: Collection[Key]) -> dict[Key, float]:
+    """Return when the first call of each use case of the policy began, by use case and tier, but for those `known`."""
+    found: dict[Key, float] = {}
+    for tier, rules in policy.tiers.items():
+        for use_case in rules.use_cases:
+            own = calls.c.use_case == use_case, calls.c.tier == tier, calls.c.probe == false()
+            first = select(calls.c.started_at).where(*own).order_by(calls.c.started_at).limit(1)
+            began = None if (use_case, tier) in known else connection.execute(first).scalar()
+            if began is not None:
+                found[use_case, tier] = began
     return found
 
 

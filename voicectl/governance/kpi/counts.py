@@ -48,6 +48,10 @@ class Counts:
     of_resolved: int = 0
     num_resolved_by_judge: int = 0
     of_resolved_by_judge: int = 0
+    num_contained_by_judge: int = 0
+    of_contained_by_judge: int = 0
+    num_flagged_by_judge: int = 0
+    of_flagged_by_judge: int = 0
     handle_s: float = 0.0
     of_handle: int = 0
     csat: float = 0.0
@@ -55,6 +59,8 @@ class Counts:
     cost: float = 0.0
     of_cost: int = 0
     num_resolved_with_cost: int = 0
+    spent: float = 0.0
+    of_spent: int = 0
     sentiment: float = 0.0
     of_sentiment: int = 0
 

@@ -26,8 +26,8 @@ class Kpis:
     """The key figures of a group of calls.
 
     `failed` calls could not be scored, `unscored` adds those that wait. `containment_24h` and `containment_7d`
-    count a call as contained only if its caller did not call again within that time. `resolved_by_judge` are
-    the calls that the judge alone decided. `csat_delta` is against `csat_baseline`. `wer` is None without
+    count a call as contained only if its caller did not call again within that time. `…_by_judge` are the calls
+    that rest on the judge's word. `csat_delta` is against `csat_baseline`. `wer` is None without
     references.
     """
 
@@ -45,16 +45,22 @@ class Kpis:
     compliance_flags: Rate
     resolution: Rate
     resolved_by_judge: Rate
+    containment_by_judge: Rate
+    flags_by_judge: Rate
     wer: float | None
     words: WordCounts
     latency: Latency
     handle_s: float | None
+    num_handle: int
     sentiment: float | None
+    num_sentiment: int
     csat: float | None
     num_csat: int
     csat_delta: float | None
     cost_per_resolved: float | None
     num_cost: int
+    cost_per_call: float | None
+    num_spent: int
 
     def document(self) -> dict[str, Any]:
         """Return the figures as JSON."""
@@ -74,6 +80,8 @@ class Kpis:
             "compliance_flags": self.compliance_flags.document(),
             "resolution": self.resolution.document(),
             "resolved_by_judge": self.resolved_by_judge.document(),
+            "containment_by_judge": self.containment_by_judge.document(),
+            "flags_by_judge": self.flags_by_judge.document(),
             "wer": {
                 "value": self.wer,
                 "substitutions": self.words.substitutions,
@@ -89,10 +97,11 @@ class Kpis:
                 "p95_s": latency.p95_s,
                 "p99_s": latency.p99_s,
             },
-            "handle_s": self.handle_s,
-            "sentiment": self.sentiment,
+            "handle_s": {"value": self.handle_s, "of": self.num_handle},
+            "sentiment": {"value": self.sentiment, "of": self.num_sentiment},
             "csat": {"value": self.csat, "of": self.num_csat, "delta": self.csat_delta},
             "cost_per_resolved": {"value": self.cost_per_resolved, "of": self.num_cost},
+            "cost_per_call": {"value": self.cost_per_call, "of": self.num_spent},
         }
 
 
@@ -124,16 +133,22 @@ def kpis(
         compliance_flags=_rate(counts, "flagged"),
         resolution=_rate(counts, "resolved"),
         resolved_by_judge=Rate(counts.num_resolved_by_judge, counts.of_resolved_by_judge),
+        containment_by_judge=Rate(counts.num_contained_by_judge, counts.of_contained_by_judge),
+        flags_by_judge=Rate(counts.num_flagged_by_judge, counts.of_flagged_by_judge),
         wer=words.errors / words.words if words.words else None,
         words=words,
         latency=latency(quantiles or LatencyQuantiles()),
         handle_s=_mean(counts.handle_s, counts.of_handle),
+        num_handle=counts.of_handle,
         sentiment=_mean(counts.sentiment, counts.of_sentiment),
+        num_sentiment=counts.of_sentiment,
         csat=csat,
         num_csat=counts.of_csat,
         csat_delta=None if csat is None or csat_baseline is None else csat - csat_baseline,
         cost_per_resolved=_mean(counts.cost, counts.num_resolved_with_cost) if counts.of_cost else None,
         num_cost=counts.of_cost,
+        cost_per_call=_mean(counts.spent, counts.of_spent),
+        num_spent=counts.of_spent,
     )
 
 

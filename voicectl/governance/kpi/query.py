@@ -1,8 +1,8 @@
 """Count calls, words and latencies in the database, by use case, tier and day, on SQLite and PostgreSQL alike."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -23,10 +23,13 @@ from sqlalchemy import (
 )
 
 from voicectl.governance.kpi.counts import Counts, Dimension, Group, LatencyQuantiles, WordCounts
+from voicectl.governance.kpi.rate import Rate
 from voicectl.governance.score.standing import has_failed, waits
-from voicectl.governance.store.tables import calls, complaints, turns
+from voicectl.governance.store.tables import calls, complaints, imports, turns
 
 DAY_S: Final = 86_400
+MATURITY_S: Final = 7 * 86_400.0
+"""How long after its end an escalation may still bring a complaint, where nothing else is said."""
 RECONTACT_S: Final = {"24h": 86_400.0, "7d": 7 * 86_400.0}
 QUANTILES: Final = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99}
 
@@ -37,15 +40,16 @@ Column = ColumnElement[Any]
 class Span:
     """Which calls count: those that started from `since` on, before `until`, as known at `as_of`.
 
-    Instants are seconds since the epoch. `maturity_s` is how long after its end an escalation may still
-    bring a complaint.
+    Instants are seconds since the epoch. `complaints_at` is when complaints were last imported, None if never:
+    what came of an escalation is known if it ended so long before as `maturities` says of its tier.
     """
 
     since: float
     until: float
     as_of: float
     use_case: str | None = None
-    maturity_s: float = 7 * 86_400.0
+    complaints_at: float | None = None
+    maturities: Mapping[str, float] = field(default_factory=dict)
 
 
 def count_calls(connection: Connection, span: Span, by: Sequence[Dimension] = ()) -> dict[Group, Counts]:
@@ -82,6 +86,12 @@ def count_words(connection: Connection, span: Span, by: Sequence[Dimension] = ()
     return {group: counts for group, counts in found.items() if counts.turns}
 
 
+def complaints_imported_at(connection: Connection, as_of: float) -> float | None:
+    """Return when complaints were last imported, None if never."""
+    query = select(func.max(imports.c.at)).where(imports.c.kind == "complaints", imports.c.at <= as_of)
+    return connection.execute(query).scalar()
+
+
 def latency_quantiles(
     connection: Connection, span: Span, by: Sequence[Dimension] = ()
 ) -> dict[Group, LatencyQuantiles]:
@@ -112,6 +122,18 @@ def latency_quantiles(
         }
         found[group] = LatencyQuantiles(row["n"], **own)
     return found
+
+
+def turns_within(connection: Connection, span: Span, limit_s: float) -> Rate:
+    """Return how many turns of completed calls, probes aside, were answered within so many seconds of v2v."""
+    known = (_in_span(span), calls.c.probe == false(), turns.c.v2v_s.is_not(None), *_of_use_case(calls.c, span))
+    query = (
+        select(_count(turns.c.v2v_s <= limit_s), func.count())
+        .select_from(calls.join(turns, turns.c.call_id == calls.c.call_id))
+        .where(*known)
+    )
+    within, of = connection.execute(query).one()
+    return Rate(within or 0, of)
 
 
 def rank_of(n: int, share: float) -> int:
@@ -148,7 +170,7 @@ def _sums(call: Any, span: Span) -> dict[str, Column]:
     settled = _contained(call)
     warm = _warm(call)
     escalated = call.escalated == true()
-    matured = and_(completed, escalated, call.ended_at <= span.as_of - span.maturity_s)
+    matured = and_(completed, escalated, _matured(call, span))
     complained = exists(
         select(null()).where(complaints.c.call_id == call.call_id, complaints.c.received_at <= span.as_of)
     )
@@ -168,14 +190,25 @@ def _sums(call: Any, span: Span) -> dict[str, Column]:
         **_proportion("flagged", completed, call.compliance_flagged),
         **_proportion("resolved", completed, call.resolved),
         **_proportion("resolved_by_judge", and_(completed, call.resolved_by == "judge"), call.resolved),
+        **_proportion("contained_by_judge", and_(completed, _rests_on_judge(call)), call.resolved),
+        **_proportion("flagged_by_judge", and_(completed, call.judge_digest.is_not(None)), call.compliance_flagged),
         "num_resolved_with_cost": _count(and_(completed, call.resolved == true(), call.cost.is_not(None))),
     }
-    for name, column in (("handle", call.handle_s), ("csat", call.csat), ("sentiment", call.sentiment)):
-        sums["handle_s" if name == "handle" else name] = func.sum(case((completed, column)))
-        sums[f"of_{name}"] = _count(and_(completed, column.is_not(None)))
+    amounts = {"handle_s": call.handle_s, "csat": call.csat, "sentiment": call.sentiment, "spent": call.cost}
+    for name, column in amounts.items():
+        sums[name] = func.sum(case((completed, column)))
+        sums[f"of_{name.removesuffix('_s')}"] = _count(and_(completed, column.is_not(None)))
     # Of calls whose resolution is unknown the cost belongs to neither side.
     priced = and_(completed, call.cost.is_not(None), call.resolved.is_not(None))
     return sums | {"cost": func.sum(case((priced, call.cost))), "of_cost": _count(priced)}
+
+
+def _matured(call: Any, span: Span) -> Column:
+    """Return whether a complaint about an escalation would have been imported by now."""
+    if span.complaints_at is None:
+        return false()
+    maturity: Any = case(dict(span.maturities), value=call.tier, else_=MATURITY_S) if span.maturities else MATURITY_S
+    return call.ended_at + maturity <= min(span.as_of, span.complaints_at)  # type: ignore[no-any-return]  # a column
 
 
 def _contained(call: Any) -> Column:
@@ -193,6 +226,14 @@ def _contained(call: Any) -> Column:
         call.abandoned == false(),
     )
     return case((failed, false()), (held, true()), else_=null())
+
+
+def _rests_on_judge(call: Any) -> Column:
+    """Return whether the judge's word decides if a call was contained: a transfer proves by itself that it was not."""
+    open_to_it = and_(
+        call.answered_at.is_not(None), call.transfer_attempted == false(), call.abandoned == false()
+    )  # fmt: skip
+    return and_(call.resolved_by == "judge", open_to_it)
 
 
 def _warm(call: Any) -> Column:

@@ -5,7 +5,7 @@ from typing import Final
 from voicectl.governance.report.facts import Facts
 from voicectl.governance.report.figures import Bound, instant, percent, seconds, share
 from voicectl.governance.report.lines import Lines, TierLines
-from voicectl.governance.score.verdict import RESOLVED
+from voicectl.governance.score.verdict import FLAGGED, RESOLVED
 
 DAY_S: Final = 86_400
 
@@ -32,8 +32,16 @@ def breaches(facts: Facts, lines: Lines) -> tuple[str, ...]:
     ):
         if value is not None and limit is not None and value > limit:
             found.append(f"{name} {form(value)}, alert above {form(limit)}")
-    kinds = sorted({violation.kind for violation in facts.violations})
-    found += [f"zero-tolerance event {kind}" for kind in kinds]
+    found += [
+        f"zero-tolerance event {kind}, {number} times" if number > 1 else f"zero-tolerance event {kind}"
+        for kind, number in facts.violations.counts.items()
+        if kind in lines.zero_tolerance
+    ]
+    found += [
+        f"audit: {name}: {rate.of - rate.num} of {rate.of} calls do not pass"
+        for name, rate in facts.audit.items()
+        if rate.num < rate.of
+    ]
     return tuple(found)
 
 
@@ -57,10 +65,16 @@ def notes(facts: Facts) -> tuple[str, ...]:
         found.append(f"{facts.num_unended} calls have no end on record and are left out.")
     if facts.num_incomplete:
         found.append(f"{facts.num_incomplete} calls miss events that could not be kept.")
-    quality = facts.qualities.get(RESOLVED)
-    if facts.total.resolved_by_judge.of and quality is not None and quality.doubt:
-        found.append(
-            f"In {facts.total.resolved_by_judge.of} calls the judge alone decided whether they were resolved. "
-            f"Its answers are no evidence: {quality.doubt}."
-        )
+    if facts.total.escalation.num and facts.complaints_at is None:
+        found.append("No complaints were ever imported: what came of escalations is unknown.")
+    for question, one, word in (
+        (RESOLVED, facts.total.resolved_by_judge, "resolved"),
+        (FLAGGED, facts.total.flags_by_judge, "flagged"),
+    ):
+        quality = facts.qualities.get(question)
+        if one.of and quality is not None and quality.doubt:
+            found.append(
+                f"In {one.of} calls it rests on the judge whether they were {word}. "
+                f"Its answers are no evidence: {quality.doubt}."
+            )
     return tuple(found)

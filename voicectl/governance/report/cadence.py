@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicectl.governance.report import sections
+from voicectl.governance.report import background, sections
 from voicectl.governance.report.breaches import breaches, notes
+from voicectl.governance.report.corrections import QUESTIONS, corrected
 from voicectl.governance.report.digest import Digest, Section
 from voicectl.governance.report.facts import Facts
 from voicectl.governance.report.lines import Lines, Role
@@ -37,9 +38,9 @@ AGENDAS: Final[dict[Cadence, Agenda]] = {
             sections.compliance,
             sections.escalations,
             sections.platform,
-            sections.failures,
-            sections.knowledge,
-            sections.scoring,
+            background.failures,
+            background.knowledge,
+            background.scoring,
         ),
     ),
     "monthly": Agenda(
@@ -48,14 +49,14 @@ AGENDAS: Final[dict[Cadence, Agenda]] = {
         (
             sections.headline,
             sections.platform,
-            sections.cost,
+            background.cost,
             sections.use_cases,
             sections.containment,
             sections.escalations,
-            sections.failures,
-            sections.knowledge,
+            background.failures,
+            background.knowledge,
             sections.compliance,
-            sections.scoring,
+            background.scoring,
         ),
     ),
     "quarterly": Agenda(
@@ -69,8 +70,8 @@ AGENDAS: Final[dict[Cadence, Agenda]] = {
             sections.escalations,
             sections.containment,
             sections.platform,
-            sections.failures,
-            sections.scoring,
+            background.failures,
+            background.scoring,
         ),
     ),
 }
@@ -111,11 +112,16 @@ def facts_document(facts: Facts) -> dict[str, Any]:
             {"use_case": use_case, "tier": tier, **one.document()}
             for (use_case, tier), one in facts.by_use_case.items()
         ],
+        "by_tier": [{"tier": tier, **one.document()} for tier, one in facts.by_tier.items()],
         "by_day": [
             {"day": day_of(day).isoformat(), **facts.by_day[day].document()}
             for day in period.days
             if day in facts.by_day
         ],
+        "corrected": {
+            figure: None if (true := corrected(facts, figure)) is None else true.document() for figure in QUESTIONS
+        },
+        "v2v_within": None if facts.v2v_within is None else facts.v2v_within.document(),
         "reasons": [
             {"name": one.name, "kind": one.kind, "count": one.count, "call_ids": list(one.call_ids)}
             for one in facts.reasons
@@ -128,9 +134,11 @@ def facts_document(facts: Facts) -> dict[str, Any]:
         ],
         "violations": [
             {"kind": one.kind, "at": one.at, "use_case": one.use_case, "call_id": one.call_id, "detail": one.detail}
-            for one in facts.violations
+            for one in facts.violations.latest
         ],
+        "num_violations": dict(facts.violations.counts),
         "audit": {name: rate.document() for name, rate in facts.audit.items()},
+        "complaints_imported_at": facts.complaints_at,
         "judge": {name: quality.document() for name, quality in facts.qualities.items()},
         "num_unended": facts.num_unended,
         "num_incomplete": facts.num_incomplete,

@@ -2,26 +2,36 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from voicectl.governance.kpi.counts import Counts, Dimension, Group
 from voicectl.governance.kpi.kpis import Kpis, kpis
-from voicectl.governance.kpi.query import DAY_S, Span, count_calls, count_words, latency_quantiles
+from voicectl.governance.kpi.query import (
+    DAY_S,
+    Span,
+    complaints_imported_at,
+    count_calls,
+    count_words,
+    latency_quantiles,
+    turns_within,
+)
 from voicectl.governance.kpi.rate import Rate
+from voicectl.governance.report.compliance import Violations, read_audit, read_violations
 from voicectl.governance.report.gaps import KnowledgeGap, Question, grouped
+from voicectl.governance.report.lines import Lines
 from voicectl.governance.report.period import Period
 from voicectl.governance.score.calibration import JudgeQuality
 from voicectl.governance.score.shelf import judge_qualities
-from voicectl.governance.store.tables import calls, scores, violations
+from voicectl.governance.store.tables import calls, scores
 
 TOP: Final = 10
 SHOWN_CALLS: Final = 5
 MAX_QUESTIONS: Final = 2_000
 TRAILING: Final = 6
 """Days before the period that the first seven-day figures need."""
-DISCLOSURE_S: Final = 10.0
 FINDINGS: Final = ("compliance", "escalation", "quality")
 
 
@@ -36,22 +46,14 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
-    """A zero-tolerance event."""
-
-    kind: str
-    at: float
-    use_case: str | None
-    call_id: str | None
-    detail: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a report is made of. `by_day` has only days with a completed call, and begins TRAILING days early.
 
+    `v2v_within` are the turns that the P90 of the policy's alert allows nine in ten of, in this period and before.
+
     `qualities` are of the judge that scored most of the period. `audit` are checks of compliance and the
-    calls that pass them. `first_call_at` is when the first call of the whole record began.
+    calls that pass them. `complaints_at` is when complaints were last imported, `first_call_at` when the first
+    call of the whole record began.
     """
 
     period: Period
@@ -59,46 +61,70 @@ class Facts:
     total: Kpis
     previous: Kpis
     by_use_case: Mapping[tuple[str, str], Kpis]
+    by_tier: Mapping[str, Kpis]
     by_day: Mapping[int, Kpis]
+    v2v_within: Rate | None
+    v2v_within_before: Rate | None
     reasons: tuple[Reason, ...]
     unscored: tuple[Reason, ...]
     gaps: tuple[KnowledgeGap, ...]
-    violations: tuple[Violation, ...]
+    violations: Violations
     audit: Mapping[str, Rate]
     qualities: Mapping[str, JudgeQuality]
     judges: tuple[tuple[str, str, int], ...]
+    complaints_at: float | None
     first_call_at: float | None
     num_unended: int
     num_incomplete: int
 
+    @property
+    def tiers(self) -> set[str]:
+        """The tiers of the calls."""
+        return set(self.by_tier)
+
 
 def read_facts(
-    connection: Connection, period: Period, *, use_case: str | None = None, csat_baseline: float | None = None
+    connection: Connection,
+    period: Period,
+    *,
+    use_case: str | None = None,
+    csat_baseline: float | None = None,
+    lines: Lines | None = None,
 ) -> Facts:
-    """Return the facts of a period. Without a baseline, CSAT is compared with the period before."""
-    span = _span(period, use_case)
-    before = _span(period.before(), use_case)
-    previous = _figures(connection, before, (), csat_baseline).get(Group(), kpis(Counts()))
-    baseline = previous.csat if csat_baseline is None else csat_baseline
-    by_use_case = _figures(connection, span, ("use_case", "tier"), baseline)
-    earlier = replace(span, since=span.since - TRAILING * DAY_S)
-    by_day = _figures(connection, earlier, ("day",), baseline)
+    """Return the facts of a period. `lines` are the policy's.
+
+    Without a baseline, CSAT is compared with the period before: that of a use case with its own, that of a day
+    with the same day's.
+    """
+    imported_at = complaints_imported_at(connection, period.as_of)
+    lines = lines or Lines()
+    span = Span(period.since, period.until, period.as_of, use_case, imported_at, lines.maturities)
+    before = replace(span, since=period.before().since, until=period.before().until)
+    figures = partial(_figures, connection, span, before, csat_baseline=csat_baseline)
+    by_use_case = {group: one for group, one in figures(("use_case", "tier")).items() if one.calls}
+    by_tier = {group: one for group, one in figures(("tier",)).items() if one.calls}
+    by_day = figures(("day",), earlier_s=TRAILING * DAY_S)
+    names = sorted({group.use_case for group in by_use_case if group.use_case is not None})
     in_span = _in_span(span)
     judges = _judges(connection, in_span)
     return Facts(
         period=period,
         use_case=use_case,
-        total=_figures(connection, span, (), baseline).get(Group(), kpis(Counts())),
-        previous=previous,
+        total=figures(()).get(Group(), kpis(Counts())),
+        previous=_figures(connection, before, None, (), csat_baseline=csat_baseline).get(Group(), kpis(Counts())),
         by_use_case={_name(group): by_use_case[group] for group in sorted(by_use_case, key=_name)},
+        by_tier={group.tier: by_tier[group] for group in sorted(by_tier, key=_name) if group.tier is not None},
         by_day={group.day: one for group, one in by_day.items() if group.day is not None},
+        v2v_within=None if lines.v2v_p90_s is None else turns_within(connection, span, lines.v2v_p90_s),
+        v2v_within_before=None if lines.v2v_p90_s is None else turns_within(connection, before, lines.v2v_p90_s),
         reasons=_reasons(connection, in_span),
         unscored=_unscored(connection, in_span),
         gaps=_gaps(connection, in_span),
-        violations=_violations(connection, span),
-        audit=_audit(connection, in_span),
+        violations=read_violations(connection, span, in_span, names),
+        audit=read_audit(connection, in_span),
         qualities=judge_qualities(connection, judge_digest=judges[0][0] if judges else None, use_case=use_case),
         judges=judges,
+        complaints_at=imported_at,
         first_call_at=connection.execute(
             select(func.min(calls.c.started_at)).where(calls.c.probe.is_(False))
         ).scalar_one(),
@@ -108,16 +134,41 @@ def read_facts(
 
 
 def _figures(
-    connection: Connection, span: Span, by: Sequence[Dimension], csat_baseline: float | None
+    connection: Connection,
+    span: Span,
+    before: Span | None,
+    by: Sequence[Dimension],
+    *,
+    earlier_s: float = 0.0,
+    csat_baseline: float | None = None,
 ) -> dict[Group, Kpis]:
-    counts = count_calls(connection, span, by)
-    words = count_words(connection, span, by)
-    quantiles = latency_quantiles(connection, span, by)
+    """Return the figures of each group, from `earlier_s` before the span on, CSAT against the span before."""
+    seen = replace(span, since=span.since - earlier_s)
+    counts = count_calls(connection, seen, by)
+    words = count_words(connection, seen, by)
+    quantiles = latency_quantiles(connection, seen, by)
+    csat: Mapping[Group, float | None] = {}
+    if before is not None and csat_baseline is None:
+        csat = _csat(connection, replace(before, since=before.since - earlier_s), by, span.since - before.since)
     # Probes have words too, on days without a call of a caller.
     groups = counts.keys() | words.keys()
     return {
-        group: kpis(counts.get(group, Counts()), words.get(group), quantiles.get(group), csat_baseline=csat_baseline)
+        group: kpis(
+            counts.get(group, Counts()),
+            words.get(group),
+            quantiles.get(group),
+            csat_baseline=csat.get(group, csat_baseline),
+        )
         for group in groups
+    }
+
+
+def _csat(connection: Connection, span: Span, by: Sequence[Dimension], ahead_s: float) -> dict[Group, float | None]:
+    """Return the mean CSAT of each group, days by the number of the day that is compared with them."""
+    ahead = round(ahead_s / DAY_S)
+    return {
+        group if group.day is None else replace(group, day=group.day + ahead): kpis(counts).csat
+        for group, counts in count_calls(connection, span, by).items()
     }
 
 
@@ -178,51 +229,6 @@ def _gaps(connection: Connection, in_span: ColumnElement[bool]) -> tuple[Knowled
     return grouped([Question(row.call_id, row.explanation) for row in rows], most=TOP)
 
 
-def _violations(connection: Connection, span: Span) -> tuple[Violation, ...]:
-    query = select(violations).where(violations.c.at >= span.since, violations.c.at < span.until)
-    if span.use_case is not None:
-        # An event of no use case is one of all of them.
-        query = query.where((violations.c.use_case == span.use_case) | violations.c.use_case.is_(None))
-    rows = connection.execute(query.order_by(violations.c.at).limit(200))
-    return tuple(Violation(row.kind, row.at, row.use_case, row.call_id, row.detail) for row in rows)
-
-
-def _audit(connection: Connection, in_span: ColumnElement[bool]) -> dict[str, Rate]:
-    """Return how many calls pass each check of a consent audit; a call without the record is unknown."""
-    outbound = calls.c.direction == "outbound"
-    answered = calls.c.answered_at.is_not(None)
-    consented = calls.c.consent_id.is_not(None)
-    checks: dict[str, tuple[Any, Any, Any]] = {
-        "consent on record": (outbound, consented, true()),
-        "consent not revoked before the call": (
-            outbound & consented,
-            calls.c.consent_revoked_at.is_(None) | (calls.c.consent_revoked_at > calls.c.started_at),
-            true(),
-        ),
-        "do-not-call list checked, number not on it": (
-            outbound, calls.c.dnc_listed.is_(False), calls.c.dnc_listed.is_not(None),
-        ),
-        "inside the calling window": (
-            outbound, calls.c.window_verdict == "allowed", calls.c.window_verdict.in_(("allowed", "blocked")),
-        ),
-        "AI disclosure within 10 s": (
-            answered, calls.c.disclosure_s <= DISCLOSURE_S, calls.c.disclosure_s.is_not(None),
-        ),
-        "agreements with every vendor (BAA)": (
-            true(), calls.c.baa_complete.is_(True), calls.c.baa_complete.is_not(None),
-        ),
-    }  # fmt: skip
-    sums = []
-    for subject, passes, known in checks.values():
-        for condition in (subject, subject & known, subject & known & passes):
-            sums.append(func.sum(case((condition, 1), else_=0)))
-    row = [number or 0 for number in connection.execute(select(*sums).where(in_span)).one()]
-    return {
-        name: Rate(row[3 * index + 2], row[3 * index + 1], row[3 * index] - row[3 * index + 1])
-        for index, name in enumerate(checks)
-    }
-
-
 def _judges(connection: Connection, in_span: ColumnElement[bool]) -> tuple[tuple[str, str, int], ...]:
     """Return who scored: the judge's digest, the rubric's version, and how many calls."""
     query = (
@@ -232,10 +238,6 @@ def _judges(connection: Connection, in_span: ColumnElement[bool]) -> tuple[tuple
         .order_by(func.count().desc(), calls.c.judge_digest)
     )
     return tuple((row.judge_digest, row.rubric_version or "unknown", row.number) for row in connection.execute(query))
-
-
-def _span(period: Period, use_case: str | None) -> Span:
-    return Span(period.since, period.until, period.as_of, use_case)
 
 
 def _in_span(span: Span) -> ColumnElement[bool]:

@@ -29,9 +29,15 @@ class TierLines:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines of a policy; None where it draws none. Those of alerts hold for every tier."""
+    """The lines of a policy; None where it draws none. Those of alerts hold for every tier.
+
+    `maturities` are how long after its end an escalation may still bring a complaint, by tier. `zero_tolerance`
+    are the events that no statistic outweighs.
+    """
 
     tiers: Mapping[str, TierLines] = field(default_factory=dict)
+    maturities: Mapping[str, float] = field(default_factory=dict)
+    zero_tolerance: frozenset[str] = frozenset()
     wer_target: float | None = None
     wer_alert: float | None = None
     v2v_p90_s: float | None = None
@@ -63,6 +69,8 @@ def lines_of(policy: Policy) -> Lines:
     waits = [alert for alert in policy.alerts if alert.metric == "v2v"]
     return Lines(
         tiers,
+        maturities={name: _maturity(rules) or policy.defaults.window for name, rules in policy.tiers.items()},
+        zero_tolerance=frozenset(policy.zero_tolerance),
         wer_target=_strictest(alert.target_lt for alert in words),
         wer_alert=_strictest(alert.gt for alert in words),
         v2v_p90_s=_strictest(alert.p90_gt for alert in waits),
@@ -73,6 +81,11 @@ def lines_of(policy: Policy) -> Lines:
 def _bar(rules: TierRules, name: Metric) -> float | None:
     criterion = rules.criteria.get(name)
     return None if criterion is None else criterion.bar
+
+
+def _maturity(rules: TierRules) -> float | None:
+    criterion = rules.criteria.get("escalation_to_complaint")
+    return None if criterion is None else criterion.maturity
 
 
 def _strictest(bars: Iterable[float | None]) -> float | None:

@@ -20,6 +20,8 @@ ORANGE: Final = "#c2570c"
 GREEN: Final = "#2f7d4f"
 RED: Final = "#b42318"
 GREY: Final = "#6b7680"
+DASHES: Final = ("--", ":", "-.")
+"""Of several lines in one plot each has its own, to be told apart without colours."""
 
 Drawing = Callable[["Axes", Facts, Lines], bool]
 """Draws on axes and returns whether there was anything to draw."""
@@ -73,9 +75,10 @@ def _svg(name: Plot, title: str, facts: Facts, lines: Lines, draw: Drawing) -> s
 def _containment(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     drawn = _rates(axes, facts, lambda one: one.containment, "contained", BLUE, band=True)
     again = _rates(axes, facts, lambda one: one.containment_7d, "no call again in 7 days", ORANGE, dots=False)
-    bars = {lines.tiers[tier].containment for _, tier in facts.by_use_case if tier in lines.tiers}
-    for bar in sorted(one for one in bars if one is not None):
-        _line(axes, bar, f"gate {bar:.0%}")
+    bars = {tier: lines.tiers[tier].containment for tier in sorted(facts.tiers) if tier in lines.tiers}
+    for place, bar in enumerate(sorted({one for one in bars.values() if one is not None})):
+        tiers = ", ".join(tier for tier, own in bars.items() if own == bar)
+        _line(axes, bar, f"gate {_share(bar)}, tier {tiers}", dashes=DASHES[place % len(DASHES)])
     axes.set_ylim(0, 1)
     _percent(axes)
     return drawn or again
@@ -83,9 +86,9 @@ def _containment(axes: "Axes", facts: Facts, lines: Lines) -> bool:
 
 def _compliance(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     drawn = _rates(axes, facts, lambda one: one.compliance_flags, "flagged", BLUE, band=True)
-    bar = lines.of_tiers({tier for _, tier in facts.by_use_case}).compliance_flags
+    bar = lines.of_tiers(facts.tiers).compliance_flags
     if bar is not None:
-        _line(axes, bar, f"limit {bar:.0%}")
+        _line(axes, bar, f"limit {_share(bar)}")
     _from_zero(axes, at_least=0.05)
     _percent(axes)
     return drawn
@@ -109,9 +112,9 @@ def _wer(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     known = [(day, value) for day, value in weekly if value is not None]
     axes.plot(_dates([day for day, _ in known]), [value for _, value in known], color=BLUE, lw=1.8, label="7 days")
     if lines.wer_alert is not None:
-        _line(axes, lines.wer_alert, f"alert {lines.wer_alert:.0%}")
+        _line(axes, lines.wer_alert, f"alert {_share(lines.wer_alert)}")
     if lines.wer_target is not None:
-        _line(axes, lines.wer_target, f"target {lines.wer_target:.0%}", color=GREEN)
+        _line(axes, lines.wer_target, f"target {_share(lines.wer_target)}", color=GREEN, dashes=DASHES[1])
     _from_zero(axes, at_least=(lines.wer_alert or 0.0) * 1.25)
     _percent(axes)
     return True
@@ -129,7 +132,7 @@ def _latency(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     if lines.v2v_p90_s is not None:
         _line(axes, lines.v2v_p90_s, f"P90 alert {lines.v2v_p90_s:g} s")
     if lines.v2v_p99_s is not None:
-        _line(axes, lines.v2v_p99_s, f"P99 alert {lines.v2v_p99_s:g} s", color=GREY)
+        _line(axes, lines.v2v_p99_s, f"P99 alert {lines.v2v_p99_s:g} s", color=GREY, dashes=DASHES[1])
     _from_zero(axes, at_least=(lines.v2v_p99_s or 0.0) * 1.1)
     axes.set_ylabel("seconds")
     axes.annotate(
@@ -142,9 +145,9 @@ def _latency(axes: "Axes", facts: Facts, lines: Lines) -> bool:
 def _escalation(axes: "Axes", facts: Facts, lines: Lines) -> bool:
     drawn = _rates(axes, facts, lambda one: one.escalation, "escalated", BLUE)
     warm = _rates(axes, facts, lambda one: one.warm_transfer, "of transfers, warm", GREEN, dots=False)
-    bar = lines.of_tiers({tier for _, tier in facts.by_use_case}).warm_transfer
+    bar = lines.of_tiers(facts.tiers).warm_transfer
     if warm and bar is not None:
-        _line(axes, bar, f"warm transfers {bar:.0%}")
+        _line(axes, bar, f"warm transfers {_share(bar)}")
     axes.set_ylim(0, 1.03)
     _percent(axes)
     return drawn or warm
@@ -215,8 +218,12 @@ def _dress(axes: "Axes", facts: Facts, title: str) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
 
 
-def _line(axes: "Axes", at: float, label: str, *, color: str = RED) -> None:
-    axes.axhline(at, color=color, lw=1.2, ls="--", label=label)
+def _line(axes: "Axes", at: float, label: str, *, color: str = RED, dashes: str = DASHES[0]) -> None:
+    axes.axhline(at, color=color, lw=1.2, ls=dashes, label=label)
+
+
+def _share(value: float) -> str:
+    return f"{value * 100:g}%"
 
 
 def _percent(axes: "Axes") -> None:

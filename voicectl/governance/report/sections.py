@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from voicectl.governance.kpi.kpis import Kpis
+from voicectl.governance.kpi.query import DAY_S, MATURITY_S
 from voicectl.governance.kpi.rate import total
-from voicectl.governance.report.digest import Section, Standing
+from voicectl.governance.report.corrections import Figure, corrected, judged
+from voicectl.governance.report.digest import Section
 from voicectl.governance.report.facts import Facts
 from voicectl.governance.report.figures import (
-    UNKNOWN,
     Bound,
     Row,
     against,
@@ -31,8 +32,6 @@ from voicectl.governance.report.figures import (
 )
 from voicectl.governance.report.lines import Lines, TierLines
 from voicectl.governance.report.period import day_of
-from voicectl.governance.score.calibration import JudgeTooWeak, corrected_rate
-from voicectl.governance.score.verdict import RESOLVED
 
 MAX_ROWS: Final = 14
 """Rows of a table by day; longer periods are shown by weeks."""
@@ -41,7 +40,7 @@ MAX_ROWS: Final = 14
 def headline(facts: Facts, lines: Lines) -> Section:
     """The figures of the period beside those of the one before and their lines."""
     now, before = facts.total, facts.previous
-    line = lines.of_tiers({tier for _, tier in facts.by_use_case})
+    line = lines.of_tiers(facts.tiers)
     rows: list[Row] = [
         rate_row("Containment", now.containment, before.containment, Bound("≥", line.containment)),
         rate_row("… and no call again within 24 h", now.containment_24h, before.containment_24h),
@@ -50,7 +49,7 @@ def headline(facts: Facts, lines: Lines) -> Section:
         rate_row("Escalation", now.escalation, before.escalation),
         rate_row("Warm transfer success", now.warm_transfer, before.warm_transfer, Bound(">", line.warm_transfer)),
         rate_row(
-            "Escalation to complaint (after 7 days)",
+            f"Escalation to complaint (after {_maturity(facts, lines)})",
             now.escalation_to_complaint,
             before.escalation_to_complaint,
             Bound("<", line.escalation_to_complaint),
@@ -66,9 +65,14 @@ def headline(facts: Facts, lines: Lines) -> Section:
         number_row(
             "v2v P99", now.latency.p99_s, before.latency.p99_s, turns_of(now), form=seconds, below=lines.v2v_p99_s
         ),
-        number_row("Handle time, mean", now.handle_s, before.handle_s, f"{now.calls} calls", form=whole_seconds),
+        *_within(facts, lines),
+        number_row("Handle time, mean", now.handle_s, before.handle_s, f"{now.num_handle} calls", form=whole_seconds),
+        number_row(
+            "Sentiment, mean (-1 to 1)", now.sentiment, before.sentiment, f"{now.num_sentiment} calls", form=signed
+        ),
         number_row("CSAT, mean", now.csat, before.csat, f"{now.num_csat} answers", form=plain),
         number_row("CSAT against baseline", now.csat_delta, None, f"{now.num_csat} answers", form=signed),
+        number_row("Cost a call", now.cost_per_call, before.cost_per_call, f"{now.num_spent} calls", form=plain),
         number_row(
             "Cost a resolved call", now.cost_per_resolved, before.cost_per_resolved, f"{now.num_cost} calls", form=plain
         ),
@@ -82,40 +86,52 @@ def headline(facts: Facts, lines: Lines) -> Section:
     return Section("Key figures", "quality_reviewer", (text,), (table(columns, rows),))
 
 
+def _within(facts: Facts, lines: Lines) -> list[Row]:
+    bar_s = lines.v2v_p90_s
+    if bar_s is None or facts.v2v_within is None or facts.v2v_within_before is None:
+        return []
+    return [rate_row(f"Turns answered within {bar_s:g} s", facts.v2v_within, facts.v2v_within_before)]
+
+
 def use_cases(facts: Facts, lines: Lines) -> Section:
-    """The figures by use case against the lines of its tier."""
-    rows: list[Row] = []
-    for (use_case, tier), one in facts.by_use_case.items():
-        line = lines.tiers.get(tier, TierLines())
-        standings = [
-            Bound("≥", line.containment).standing(one.containment.value),
-            Bound("<", line.compliance_flags).standing(one.compliance_flags.value),
-            Bound(">", line.warm_transfer).standing(one.warm_transfer.value),
-        ]
-        rows.append(
-            (
-                (
-                    use_case,
-                    tier,
-                    str(one.calls),
-                    against(one.containment.value, line.containment),
-                    share(one.containment_7d.value),
-                    against(one.compliance_flags.value, line.compliance_flags),
-                    against(one.warm_transfer.value, line.warm_transfer),
-                    share(one.escalation.value),
-                    shown(one.wer, percent),
-                    shown(one.latency.p90_s, seconds),
-                ),
-                worst(standings),
-            )
-        )
+    """The figures by use case, and then by tier, against the lines of the tier."""
+    rows = [
+        _group_row(use_case, tier, one, lines.tiers.get(tier, TierLines()))
+        for (use_case, tier), one in facts.by_use_case.items()
+    ]
+    rows += [
+        _group_row("all of the tier", tier, one, lines.tiers.get(tier, TierLines()))
+        for tier, one in facts.by_tier.items()
+    ]
     columns = ("Use case", "Tier", "Calls", "Containment", "7-day", "Flags", "Warm", "Escalated", "WER", "v2v P90")
-    return Section("By use case", "quality_reviewer", unless(rows, "No call was completed."), tables(columns, rows))
+    text = unless(rows, "No call was completed.")
+    return Section("By use case and tier", "quality_reviewer", text, tables(columns, rows))
+
+
+def _group_row(name: str, tier: str, one: Kpis, line: TierLines) -> Row:
+    standings = (
+        Bound("≥", line.containment).standing(one.containment.value),
+        Bound("<", line.compliance_flags).standing(one.compliance_flags.value),
+        Bound(">", line.warm_transfer).standing(one.warm_transfer.value),
+    )
+    cells = (
+        name,
+        tier,
+        str(one.calls),
+        against(one.containment.value, line.containment),
+        share(one.containment_7d.value),
+        against(one.compliance_flags.value, line.compliance_flags),
+        against(one.warm_transfer.value, line.warm_transfer),
+        share(one.escalation.value),
+        shown(one.wer, percent),
+        shown(one.latency.p90_s, seconds),
+    )
+    return cells, worst(standings)
 
 
 def containment(facts: Facts, lines: Lines) -> Section:
     """Containment over time, against the gate's line."""
-    line = lines.of_tiers({tier for _, tier in facts.by_use_case}).containment
+    line = lines.of_tiers(facts.tiers).containment
     rows: list[Row] = []
     for name, days in _stretches(facts):
         held = [facts.by_day[day] for day in days if day in facts.by_day]
@@ -127,13 +143,14 @@ def containment(facts: Facts, lines: Lines) -> Section:
         rows.append((cells, Bound("≥", line).standing(rate.value)))
     columns = ("Days", "Calls", "Containment", "95 % interval", "Flags", "Escalated")
     text = [_asked(facts, lines)]
-    text += _corrected(facts)
+    text += _without_errors(facts, "resolution", "resolved")
+    text += _without_errors(facts, "containment", "contained")
     return Section("Containment", "quality_reviewer", tuple(text), (table(columns, rows),), ("containment",))
 
 
 def compliance(facts: Facts, lines: Lines) -> Section:
     """Flags by what raised them, and zero-tolerance events."""
-    line = lines.of_tiers({tier for _, tier in facts.by_use_case}).compliance_flags
+    line = lines.of_tiers(facts.tiers).compliance_flags
     flags = facts.total.compliance_flags
     text = [
         f"{flags.num} of {flags.of} calls were flagged ({share(flags.value)}, {interval(flags)});"
@@ -141,13 +158,19 @@ def compliance(facts: Facts, lines: Lines) -> Section:
         if flags.of
         else f"Of {facts.total.calls} calls, none could be told to be clean or flagged."
     ]
+    text += _without_errors(facts, "compliance_flags", "flagged")
     found = [reason for reason in facts.reasons if reason.kind == "compliance"]
     tables = [reasons_table(found)] if found else []
-    if facts.violations:
-        text.append(f"Zero-tolerance events: {len(facts.violations)}. Each of them stops a promotion.")
+    counts = {kind: number for kind, number in facts.violations.counts.items() if kind in lines.zero_tolerance}
+    shown_events = [one for one in facts.violations.latest if one.kind in counts]
+    if counts:
+        told = ", ".join(f"{kind} {number}" for kind, number in counts.items())
+        text.append(f"Zero-tolerance events: {sum(counts.values())} ({told}). Each of them stops a promotion.")
+        if len(shown_events) < sum(counts.values()):
+            text.append(f"The latest {len(shown_events)} of them are listed.")
         rows: list[Row] = [
             ((instant(one.at), one.kind, one.use_case or "all", one.call_id or "none", one.detail or ""), "breached")
-            for one in facts.violations
+            for one in shown_events
         ]
         tables.append(table(("At (UTC)", "Event", "Use case", "Call", "Detail"), rows))
     else:
@@ -175,13 +198,11 @@ def audit(facts: Facts, lines: Lines) -> Section:
 def escalations(facts: Facts, lines: Lines) -> Section:
     """Escalations, transfers and the complaints after them."""
     one = facts.total
-    complaints = one.escalation_to_complaint
     text = (
         f"{one.escalation.num} of {one.escalation.of} calls were escalated ({share(one.escalation.value)}).",
         f"Of {one.warm_transfer.of + one.warm_transfer.unknown} transfers, {one.warm_transfer.num} were warm, "
         f"{one.warm_transfer.of - one.warm_transfer.num} were not, {one.warm_transfer.unknown} are unknown.",
-        f"{complaints.num} complaints came of {complaints.of} escalations that are at least seven days old; "
-        f"{complaints.unknown} are younger and do not count yet.",
+        _complaints(facts, lines),
         f"In {share(one.escalation_appropriate.value)} of {one.escalation_appropriate.of} calls a human took over "
         "exactly if one had to.",
     )
@@ -219,101 +240,41 @@ def _word_lines(lines: Lines) -> str:
     return target + alert
 
 
-def cost(facts: Facts, lines: Lines) -> Section:
-    """Cost, handle time and satisfaction by use case."""
-    rows: list[Row] = [
-        (
-            (
-                use_case,
-                str(one.calls),
-                shown(one.cost_per_resolved, plain),
-                str(one.num_cost),
-                shown(one.handle_s, whole_seconds),
-                shown(one.csat, plain),
-                str(one.num_csat),
-                share(one.deflection.value),
-            ),
-            "none",
-        )
-        for (use_case, _), one in facts.by_use_case.items()
-    ]
-    columns = ("Use case", "Calls", "Cost a resolved call", "Of", "Handle time", "CSAT", "Of", "Deflection")
-    return Section(
-        "Cost and satisfaction", "voice_ai_owner", unless(rows, "No call was completed."), tables(columns, rows)
-    )
-
-
-def failures(facts: Facts, lines: Lines) -> Section:
-    """What went wrong most often, with calls to listen to."""
-    text = unless(facts.reasons, "Neither rules nor judge found anything.")
-    return Section(
-        "Top failure reasons", "quality_reviewer", text, (reasons_table(facts.reasons),) if facts.reasons else ()
-    )
-
-
-def knowledge(facts: Facts, lines: Lines) -> Section:
-    """Questions that the agent could not answer."""
-    rows: list[Row] = [((gap.example, str(gap.count), ", ".join(gap.call_ids[:5])), "none") for gap in facts.gaps]
-    text = unless(facts.gaps, "No reply said that the agent does not know.")
-    return Section("Knowledge gaps", "quality_reviewer", text, tables(("Question", "Times", "Calls"), rows))
-
-
-def scoring(facts: Facts, lines: Lines) -> Section:
-    """How much of this rests on scores, and how far the judge can be believed."""
-    unscored = facts.total.unscored
-    text = [
-        f"{unscored.num} of {unscored.of} completed calls have no score ({share(unscored.value)}): "
-        f"{facts.total.failed} could not be scored, {unscored.num - facts.total.failed} wait."
-        if unscored.of
-        else "There was nothing to score."
-    ]
-    text += [f"Judge {digest[:12]}, rubric {version}: {count} calls." for digest, version, count in facts.judges]
-    if len(facts.judges) > 1:
-        text.append("Several judges scored, who measure differently: `voicectl calls score --all` makes them one.")
-    rows: list[Row] = []
-    for name, quality in facts.qualities.items():
-        kappa = quality.kappa
-        shown = UNKNOWN if kappa is None else f"{kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f})"
-        cells = (
-            name,
-            str(quality.num_labels),
-            f"{share(quality.sensitivity.value)} of {quality.sensitivity.of}",
-            f"{share(quality.specificity.value)} of {quality.specificity.of}",
-            shown,
-            "counts as evidence" if quality.is_evidence else f"is no evidence: {quality.doubt}",
-        )
-        standing: Standing = "holds" if quality.is_evidence else "unknown"
-        rows.append((cells, standing))
-    columns = ("Question", "Human labels", "Sensitivity", "Specificity", "Kappa", "The judge")
-    tables = [table(columns, rows)]
-    if facts.unscored:
-        tables.append(reasons_table(facts.unscored))
-    return Section("Scoring", "quality_reviewer", tuple(text), tuple(tables))
-
-
 def turns_of(one: Kpis) -> str:
     """Return over how many turns latencies are."""
     return f"{one.latency.turns} turns"
 
 
+def _complaints(facts: Facts, lines: Lines) -> str:
+    known = facts.total.escalation_to_complaint
+    if facts.complaints_at is None:
+        return "No complaints were ever imported, so that nothing is known of what came of escalations."
+    return (
+        f"{known.num} complaints came of {known.of} escalations that ended {_maturity(facts, lines)} before the last "
+        f"import of complaints ({instant(facts.complaints_at)}); {known.unknown} are younger and do not count yet."
+    )
+
+
+def _maturity(facts: Facts, lines: Lines) -> str:
+    """Return in words how long after its end an escalation may still bring a complaint."""
+    asked = sorted({lines.maturities.get(tier, MATURITY_S) for tier in facts.tiers}) or [MATURITY_S]
+    return " or ".join(f"{one / DAY_S:g} days" for one in asked)
+
+
 def _asked(facts: Facts, lines: Lines) -> str:
-    tiers = sorted({tier for _, tier in facts.by_use_case})
+    tiers = sorted(facts.tiers)
     asked = [(tier, lines.tiers.get(tier, TierLines()).containment) for tier in tiers]
     told = ", ".join(f"{percent(bound)} in tier {tier}" for tier, bound in asked if bound is not None)
     return f"The gate asks for at least {told}." if told else "The policy has no line for containment here."
 
 
-def _corrected(facts: Facts) -> list[str]:
-    quality, judged = facts.qualities.get(RESOLVED), facts.total.resolved_by_judge
-    if quality is None or not judged.of or not quality.is_evidence:
-        return []
-    try:
-        true = corrected_rate(judged, quality)
-    except JudgeTooWeak:
+def _without_errors(facts: Facts, figure: Figure, word: str) -> list[str]:
+    by_judge, true = judged(facts.total, figure), corrected(facts, figure)
+    if true is None:
         return []
     return [
-        f"The judge says that {share(judged.value)} of the {judged.of} calls it decided were resolved; corrected for"
-        f" its errors it is {share(true.value)} ({share(true.low)} to {share(true.high)})."
+        f"{by_judge.of} calls rest on the judge's word, which says that {share(by_judge.value)} of them were {word}."
+        f" Corrected for its errors, {share(true.value)} ({share(true.low)} to {share(true.high)}) of all calls were."
     ]
 
 

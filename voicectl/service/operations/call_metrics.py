@@ -7,13 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from voicectl.core import events as ev
 from voicectl.core.ports import CallIdentity
+from voicectl.governance.alerts.metrics import LATENCY, LATENCY_EDGES_S
 from voicectl.service.operations import stages
 
-LATENCY_EDGES_S: Final = (
-    *(0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-    *(1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0, 10.0),
-)
-"""The service levels (0.5 s, and those of 4, 8 and 16 calls) and the alert thresholds: P90 3.5 s, P99 5 s."""
 STAGE_EDGES_S: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0)
 REPLY_EDGES_TOKENS: Final = (4, 8, 16, 32, 64, 128, 256, 512)
 
@@ -137,7 +133,7 @@ class CallMetrics:
             buckets=LATENCY_EDGES_S, registry=registry,
         )  # fmt: skip
         self._answer = Histogram(
-            "voicectl_answer_latency_seconds",
+            LATENCY,
             "From the arrival of the last voiced audio to the first audio sent: v2v without the network.",
             buckets=LATENCY_EDGES_S, registry=registry,
         )  # fmt: skip

@@ -11,7 +11,7 @@ import structlog
 
 from voicectl.core.errors import ConfigError
 from voicectl.governance.alerts import metrics as names
-from voicectl.governance.alerts.tallies import Key, nothing_yet, tallied
+from voicectl.governance.alerts.tallies import Key, nothing_yet, served_since, tallied
 from voicectl.governance.policy.schema import Policy
 from voicectl.governance.score.shelf import Records
 from voicectl.service.operations.metrics import Metrics
@@ -32,6 +32,8 @@ Sleep = Callable[[float], Awaitable[None]]
 class CallTallies:
     """A task of the gateway that counts calls once they ended `defaults.max_staleness` of the policy ago.
 
+    It also tells since when each use case has been served.
+
     Until then they may still be written, scored and completed by imports; what is unknown then counts as such.
     Calls that ended longer ago when it starts were counted before it, or by another gateway.
     """
@@ -49,6 +51,7 @@ class CallTallies:
         self._sleep = sleep
         self._now = now
         self._counts: Counter[Key] = Counter()
+        self._since: dict[Key, float] = {}
         self._until = self._settled()
         self._is_failing = False
 
@@ -56,6 +59,8 @@ class CallTallies:
         """Let the metrics tell the counts; those of use cases that had no call yet are 0."""
         for name, labels in names.TO_EXPORT.items():
             metrics.watch_counter(name.removesuffix("_total"), DOCUMENTATION[name], partial(self._of, name), labels)
+        since = "Start of the first call of a use case, Unix seconds."
+        metrics.watch_gauge(names.SERVED_SINCE, since, lambda: dict(self._since), ("use_case", "tier"))
 
     async def run(self) -> None:
         """Count until cancelled."""
@@ -65,13 +70,15 @@ class CallTallies:
             until = self._settled()
             if until > self._until:
                 try:
-                    self._counts += await asyncio.to_thread(self._read, self._until, until)
+                    counts, since = await asyncio.to_thread(self._read, self._until, until)
                 except Exception as error:  # the edge of the task: calls go on, and these are counted later
                     expected = isinstance(error, ConfigError)
                     if not self._is_failing or not expected:
                         log.warning("calls_not_counted", error=str(error), exc_info=None if expected else error)
                     self._is_failing = True
                 else:
+                    self._counts += counts
+                    self._since |= since
                     self._is_failing = False
                     self._until = until
 
@@ -83,6 +90,6 @@ class CallTallies:
     def _settled(self) -> float:
         return self._now() - self._policy().defaults.max_staleness
 
-    def _read(self, since: float, until: float) -> Counter[Key]:
+    def _read(self, since: float, until: float) -> tuple[Counter[Key], dict[Key, float]]:
         with self._records.read() as connection:
-            return tallied(connection, since, until)
+            return tallied(connection, since, until), served_since(connection, self._policy(), self._since)

@@ -33,3 +33,8 @@ def test_csat_is_compared_with_a_baseline_only_where_there_is_one() -> None:
 
 def test_cost_without_a_resolved_call_is_unknown() -> None:
     assert kpis(Counts(calls=1, cost=3.0, of_cost=1)).cost_per_resolved is None
+
+
+def test_a_mean_tells_of_how_many_calls_it_is() -> None:
+    shown = kpis(Counts(calls=50, handle_s=60.0, of_handle=1, sentiment=1.0, of_sentiment=2)).document()
+    assert (shown["handle_s"], shown["sentiment"]) == ({"value": 60.0, "of": 1}, {"value": 0.5, "of": 2})

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,17 @@ from tests.fakes.records import DAY_S, NOW, MemoryRecords, a_call, said
 from voicectl.core.records import CallRow, TurnRow, contained
 from voicectl.governance.kpi.counts import Counts, Group
 from voicectl.governance.kpi.kpis import kpis
-from voicectl.governance.kpi.query import Span, count_calls, count_words, latency_quantiles, rank_of
+from voicectl.governance.kpi.query import (
+    Span,
+    complaints_imported_at,
+    count_calls,
+    count_words,
+    latency_quantiles,
+    rank_of,
+    turns_within,
+)
 from voicectl.governance.kpi.rate import Rate
-from voicectl.governance.store.tables import complaints
+from voicectl.governance.store.tables import complaints, imports
 
 WEEK = Span(NOW - 7 * DAY_S, NOW, NOW)
 
@@ -138,18 +147,49 @@ def test_a_transfer_is_warm_when_a_human_had_the_context_in_time(
     assert kpis(counted(records)).warm_transfer == expected
 
 
-def test_young_escalations_do_not_dilute_complaints(records: MemoryRecords) -> None:
-    span = Span(NOW - 30 * DAY_S, NOW, NOW)
-    for number, age in enumerate((1, 6.9, 7.1, 20)):
+def escalations(records: MemoryRecords, *ages: float, tier: str = "low") -> None:
+    for number, age in enumerate(ages):
         at = NOW - age * DAY_S
-        records.add(a_call(f"c{number}", escalated=True, started_at=at - 60, answered_at=at - 59, ended_at=at))
+        known: dict[str, Any] = {"started_at": at - 60, "answered_at": at - 59, "ended_at": at, "tier": tier}
+        records.add(a_call(f"{tier}{number}", escalated=True, **known))
+
+
+def test_young_escalations_do_not_dilute_complaints(records: MemoryRecords) -> None:
+    span = Span(NOW - 30 * DAY_S, NOW, NOW, complaints_at=NOW)
+    escalations(records, 1, 6.9, 7.1, 20)
     with records.write() as connection:
-        for number, call_id in enumerate(("c0", "c3")):
+        for number, call_id in enumerate(("low0", "low3")):
             row = {"complaint_id": f"x{number}", "call_id": call_id, "received_at": NOW - DAY_S}
             connection.execute(insert(complaints).values(**row))
-        later = {"complaint_id": "later", "call_id": "c2", "received_at": NOW + 1}
+        later = {"complaint_id": "later", "call_id": "low2", "received_at": NOW + 1}
         connection.execute(insert(complaints).values(**later))
     assert kpis(counted(records, span)).escalation_to_complaint == Rate(1, 2, 2)
+
+
+def test_without_an_import_of_complaints_nothing_is_known_of_them(records: MemoryRecords) -> None:
+    escalations(records, 8, 20)
+    span = Span(NOW - 30 * DAY_S, NOW, NOW)
+    assert kpis(counted(records, span)).escalation_to_complaint == Rate(0, 0, 2)
+    imported = replace(span, complaints_at=NOW - 10 * DAY_S)
+    assert kpis(counted(records, imported)).escalation_to_complaint == Rate(0, 1, 1)
+
+
+def test_complaints_take_as_long_as_the_policy_says_of_the_tier(records: MemoryRecords) -> None:
+    escalations(records, 8, 29, 31)
+    escalations(records, 8, tier="medium")
+    span = Span(NOW - 40 * DAY_S, NOW, NOW, complaints_at=NOW, maturities={"low": 30 * DAY_S})
+    assert kpis(counted(records, span)).escalation_to_complaint == Rate(0, 2, 2)
+
+
+def test_the_last_import_of_complaints_is_found(records: MemoryRecords) -> None:
+    for kind, at in (("complaints", NOW - 9), ("complaints", NOW - 5), ("complaints", NOW + 5), ("reviews", NOW - 1)):
+        row = {"kind": kind, "sha256": f"{at}", "source": "x", "num_rows": 0, "at": at}
+        with records.read() as connection:
+            assert complaints_imported_at(connection, NOW) in (None, NOW - 9, NOW - 5)
+        with records.write() as connection:
+            connection.execute(imports.insert(), [row])
+    with records.read() as connection:
+        assert complaints_imported_at(connection, NOW) == NOW - 5
 
 
 def test_groups_add_up_to_the_whole(records: MemoryRecords) -> None:
@@ -218,3 +258,36 @@ def test_one_value_is_every_quantile(records: MemoryRecords) -> None:
     with records.read() as connection:
         found = latency_quantiles(connection, WEEK)[Group()]
     assert (found.p50_s, found.p99_s) == (0.7, 0.7)
+
+
+def test_turns_within_a_limit_are_those_of_callers(records: MemoryRecords) -> None:
+    records.add(a_call(), *(TurnRow("c1", number, v2v_s=value) for number, value in enumerate((1.0, 3.5, 3.6, None))))
+    records.add(a_call("probe", probe=True), *said("probe", ("a", "b"), v2v_s=1.0))
+    with records.read() as connection:
+        assert turns_within(connection, WEEK, 3.5) == Rate(2, 3)
+        assert turns_within(connection, replace(WEEK, use_case="other"), 3.5) == Rate(0, 0)
+
+
+def test_cost_a_call_counts_every_call_that_has_one(records: MemoryRecords) -> None:
+    for number, resolved in enumerate((True, False, None)):
+        records.add(a_call(f"c{number}", resolved=resolved, cost=1.0 + number))
+    records.add(a_call("free", resolved=True))
+    found = kpis(counted(records))
+    assert (found.cost_per_call, found.num_spent) == (2.0, 3)
+
+
+def test_what_rests_on_the_judge_is_neither_proved_nor_transferred(records: MemoryRecords) -> None:
+    for number, known in enumerate(
+        (
+            {"resolved": True, "resolved_by": "judge"},
+            {"resolved": False, "resolved_by": "judge"},
+            {"resolved": False, "resolved_by": "judge", "transfer_attempted": True},
+            {"resolved": True, "resolved_by": "judge", "abandoned": True},
+            {"resolved": True, "resolved_by": "judge", "answered_at": None},
+            {"resolved": True, "resolved_by": "human"},
+        )
+    ):
+        records.add(a_call(f"c{number}", **known))  # type: ignore[arg-type]
+    found = kpis(counted(records))
+    assert (found.containment_by_judge, found.resolved_by_judge.of) == (Rate(1, 2), 5)
+    assert found.flags_by_judge == Rate(0, 0)

@@ -52,3 +52,15 @@ def test_a_line_holds_for_several_tiers_only_if_they_share_it() -> None:
     assert lines.of_tiers({"low", "medium"}) == TierLines(compliance_flags=0.02, warm_transfer=0.95)
     assert lines.of_tiers({"low", "unheard-of"}) == TierLines()
     assert lines.of_tiers(set()) == TierLines()
+
+
+def test_how_long_complaints_take_is_the_criterions_or_the_window() -> None:
+    criterion = Criterion(lt=0.05, min_n=52, maturity="30d")
+    medium = POLICY.tiers["medium"].model_copy(update={"criteria": {"escalation_to_complaint": criterion}})
+    found = lines_of(POLICY.model_copy(update={"tiers": {**POLICY.tiers, "medium": medium}}))
+    window = POLICY.defaults.window
+    assert found.maturities == {"low": window, "medium": 30 * 86_400.0, "high": window}
+
+
+def test_what_is_not_tolerated_is_what_the_policy_lists() -> None:
+    assert lines_of(POLICY).zero_tolerance == set(POLICY.zero_tolerance)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -9,6 +10,8 @@ from sqlalchemy import insert, update
 
 from tests.fakes.call_history import UNTIL, History
 from tests.fakes.records import DAY_S, NOW, MemoryRecords, a_call, said
+from voicectl.core.records import TurnRow
+from voicectl.governance.kpi.rate import Rate
 from voicectl.governance.policy.load import load_policy
 from voicectl.governance.report.cadence import AGENDAS, digest_of
 from voicectl.governance.report.digest import Digest
@@ -17,8 +20,8 @@ from voicectl.governance.report.lines import Lines, lines_of
 from voicectl.governance.report.markdown import markdown, plain
 from voicectl.governance.report.page import page
 from voicectl.governance.report.period import Cadence, period_of
-from voicectl.governance.report.plots import draw_plots
-from voicectl.governance.store.tables import calls, scores
+from voicectl.governance.report.plots import draw_plots, figure_of
+from voicectl.governance.store.tables import calls, imports, scores
 
 LINES = lines_of(load_policy().policy)
 
@@ -36,7 +39,7 @@ def facts_of(
     records: MemoryRecords, cadence: Cadence = "weekly", now: float = UNTIL + 3600, use_case: str | None = None
 ) -> Facts:
     with records.read() as connection:
-        return read_facts(connection, period_of(cadence, last=None, now=now), use_case=use_case)
+        return read_facts(connection, period_of(cadence, last=None, now=now), use_case=use_case, lines=LINES)
 
 
 def digest(records: MemoryRecords, cadence: Cadence = "weekly", now: float = UNTIL + 3600) -> Digest:
@@ -167,8 +170,100 @@ def test_reasons_come_with_calls_and_gaps_with_questions(history: MemoryRecords)
     assert facts.reasons[0].count >= facts.reasons[-1].count
     assert all(reason.call_ids for reason in facts.reasons)
     assert facts.gaps[0].count > 1
-    assert {violation.kind for violation in facts.violations} == {"out_of_window_dial"}
+    assert facts.violations.counts == {"out_of_window_dial": 1}
 
 
 def test_one_use_case_is_reported_alone(history: MemoryRecords) -> None:
     assert {name for name, _ in facts_of(history, use_case="faq").by_use_case} == {"faq"}
+
+
+def test_without_an_import_of_complaints_no_rate_of_them_is_told() -> None:
+    records = MemoryRecords()
+    old = NOW - 9 * DAY_S
+    records.add(a_call(escalated=True, tier="medium", started_at=old, answered_at=old, ended_at=old + 60))
+    with records.read() as connection:
+        facts = read_facts(connection, period_of("monthly", last=None, now=NOW))
+    text = markdown(digest_of(facts, LINES))
+    assert "| Escalation to complaint (after 7 days) | unknown |" in text
+    assert "> No complaints were ever imported: what came of escalations is unknown." in text
+    records.close()
+
+
+def test_how_long_complaints_take_is_that_of_the_policy() -> None:
+    lines = replace(LINES, maturities={"medium": 30 * DAY_S})
+    records = MemoryRecords()
+    old = NOW - 9 * DAY_S
+    records.add(a_call(escalated=True, tier="medium", started_at=old, answered_at=old, ended_at=old + 60))
+    imported = {"kind": "complaints", "sha256": "9", "source": "x", "num_rows": 0, "at": NOW - 60}
+    with records.write() as connection:
+        connection.execute(imports.insert(), [imported])
+    period = period_of("monthly", last=None, now=NOW)
+    with records.read() as connection:
+        own = read_facts(connection, period, lines=lines)
+        packaged = read_facts(connection, period, lines=LINES)
+    assert (own.total.escalation_to_complaint, packaged.total.escalation_to_complaint) == (Rate(0, 0, 1), Rate(0, 1))
+    assert "Escalation to complaint (after 30 days)" in markdown(digest_of(own, lines))
+    records.close()
+
+
+def test_satisfaction_is_compared_with_that_of_the_same_group() -> None:
+    records = MemoryRecords()
+    for week in (1, 2):
+        for use_case, csat in (("faq", 4.0), ("order_status", 2.0 if week == 2 else 2.5)):
+            at = NOW - (7 * week - 3) * DAY_S
+            known = {"started_at": at, "answered_at": at, "ended_at": at + 60, "use_case": use_case}
+            records.add(a_call(f"{use_case}{week}", csat=csat, **known))
+    facts = facts_of(records, now=NOW)
+    deltas = {name: one.csat_delta for (name, _), one in facts.by_use_case.items()}
+    assert deltas == {"faq": 0.0, "order_status": 0.5}
+    assert facts.total.csat_delta == 0.25
+    assert [facts.by_day[day].csat_delta for day in facts.period.days if day in facts.by_day] == [0.25]
+    with records.read() as connection:
+        fixed = read_facts(connection, period_of("weekly", last=None, now=NOW), csat_baseline=3.0)
+    assert {one.csat_delta for one in fixed.by_use_case.values()} == {1.0, -0.5}
+    records.close()
+
+
+def test_a_probe_in_another_tier_changes_no_line_and_adds_no_use_case() -> None:
+    records = MemoryRecords()
+    records.add(a_call(resolved=True))
+    wrong = {"wer_substitutions": 1, "wer_deletions": 0, "wer_insertions": 0, "wer_words": 10}
+    records.add(a_call("p", probe=True, use_case="account_changes", tier="medium"), TurnRow("p", 0, **wrong))
+    facts = facts_of(records, now=NOW)
+    assert facts.total.wer == 0.1
+    assert list(facts.by_use_case) == [("faq", "low")]
+    assert re.search(r"\| Containment \| .* ≥ 70.0 % \| holds \|", markdown(digest_of(facts, LINES)))
+    records.close()
+
+
+def test_a_mean_is_of_the_calls_that_have_the_amount() -> None:
+    records = MemoryRecords()
+    for number in range(5):
+        records.add(a_call(f"c{number}", handle_s=None if number else 60.0))
+    assert "| Handle time, mean | 60 s |  | 1 calls |" in markdown(digest(records, now=NOW + 60))
+    records.close()
+
+
+def test_lines_of_several_tiers_are_told_apart_without_colours(history: MemoryRecords) -> None:
+    figure = figure_of("containment", facts_of(history), LINES)
+    assert figure is not None
+    gates = {line.get_label(): line.get_linestyle() for line in figure.axes[0].lines if "gate" in str(line.get_label())}
+    assert list(gates) == ["gate 60%, tier medium", "gate 70%, tier low"]
+    assert len(set(gates.values())) == 2
+
+
+def test_tiers_are_told_after_use_cases_and_apart(history: MemoryRecords) -> None:
+    facts = facts_of(history)
+    document = digest_of(facts, LINES).facts
+    assert [one["tier"] for one in document["by_tier"]] == ["low", "medium"]
+    assert sum(one["calls"] for one in document["by_tier"]) == document["total"]["calls"]
+    rows = re.findall(r"\| (\S.*?) \| (low|medium) \|", markdown(digest_of(facts, LINES)))
+    assert rows[-2:] == [("all of the tier", "low"), ("all of the tier", "medium")]
+
+
+def test_a_digest_tells_cost_a_call_sentiment_and_turns_within_the_bar(history: MemoryRecords) -> None:
+    found = markdown(digest(history, "monthly"))
+    assert "| Use case | Calls | Cost a call | Of | Cost a resolved call | Of |" in found
+    assert re.search(r"\| Sentiment, mean \(-1 to 1\) \| [+-]0\.\d\d \|  \| \d+ calls \|", found)
+    assert re.search(r"\| Turns answered within 3.5 s \| \d+\.\d % \|", found)
+    assert "Turns answered within" not in markdown(digest_of(facts_of(history), Lines()))

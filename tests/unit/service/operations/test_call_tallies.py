@@ -91,6 +91,22 @@ async def test_transfers_and_word_errors_are_counted() -> None:
     bench.records.close()
 
 
+async def test_since_when_a_use_case_is_served_is_told_and_does_not_change() -> None:
+    bench = Bench()
+    since = "voicectl_use_case_served_since_seconds{use_case=faq,tier=low}"
+    bench.records.add(a_call("probe", probe=True, started_at=NOW - 90_000))
+    await bench.round_at(NOW + SETTLE_S)
+    assert bench.value(since) is None
+    bench.records.add(a_call("first", started_at=NOW - 80_000))
+    bench.records.add(a_call("other tier", started_at=NOW - 85_000, tier="medium"))
+    await bench.round_at(NOW + SETTLE_S + 1)
+    assert bench.value(since) == NOW - 80_000
+    bench.records.add(a_call("imported later", started_at=NOW - 83_000))
+    await bench.round_at(NOW + SETTLE_S + 2)
+    assert bench.value(since) == NOW - 80_000
+    bench.records.close()
+
+
 async def test_a_round_that_fails_is_made_up_for() -> None:
     bench = Bench()
     bench.records.add(ended(NOW, "good", resolved=True))  # type: ignore[arg-type]
@@ -103,8 +119,10 @@ async def test_a_round_that_fails_is_made_up_for() -> None:
 
 
 @pytest.mark.parametrize("group", yaml.safe_load(rule_file(POLICY))["groups"], ids=lambda group: str(group["name"]))
-def test_every_series_that_a_generated_rule_reads_is_exported(group: dict[str, list[dict[str, str]]]) -> None:
+async def test_every_series_that_a_generated_rule_reads_is_exported(group: dict[str, list[dict[str, str]]]) -> None:
     bench = Bench()
+    bench.records.add(a_call())
+    await bench.round_at(NOW + SETTLE_S)
     page = bench.metrics.render()[0].decode()
     exported = {re.split(r"[{ ]", line)[0] for line in page.splitlines() if line and not line.startswith("#")}
     read = {name for rule in group["rules"] for name in re.findall(r"voicectl_\w+", rule["expr"])}

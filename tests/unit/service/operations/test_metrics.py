@@ -21,7 +21,8 @@ from voicectl.engine.health import EngineHealth, RouteHealth, StageHealth
 from voicectl.engine.messages import MetricFamily, Sample
 from voicectl.engine.stageload import StageLoad
 from voicectl.engine.supervisor import WorkerState
-from voicectl.service.operations.call_metrics import LATENCY_EDGES_S, Labels, outcome_of
+from voicectl.governance.alerts.metrics import LATENCY_EDGES_S
+from voicectl.service.operations.call_metrics import Labels, outcome_of
 from voicectl.service.operations.metrics import Metrics
 
 POLICY = Path(__file__).parents[5] / "shared" / "policy" / "gate-policy.yaml"
