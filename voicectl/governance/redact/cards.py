@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from voicectl.governance.redact.numerals import Atom
+from voicectl.governance.redact.parts import CERTAIN
 
 MIN_DIGITS: Final = 13
 MAX_DIGITS: Final = 19
@@ -14,7 +15,8 @@ MAX_STATES: Final = 400
 """Readings that are followed at the same time from one start; people's numbers have a handful. Beyond it all that was
 said is taken for a card number."""
 MAX_PIECES: Final = 3
-CERTAIN: Final = 2
+MAX_HARD: Final = 1
+"""Gaps that look like the end of a number, over which one is followed where cards are spoken of."""
 MAX_TAKEN_BACK: Final = 8
 """Atoms that a word of correction may take back."""
 LONG_NUMERAL: Final = 14
@@ -57,11 +59,13 @@ def usual_length(prefix: str) -> int:
     return 15 if prefix[:2] in ("34", "37") else 14 if prefix[:2] in ("30", "36", "38", "39") else 16
 
 
-def find_cards(atoms: Sequence[Atom], *, anywhere: bool = False) -> list[tuple[int, int]]:
+def find_cards(atoms: Sequence[Atom], *, about_from: int | None = None) -> list[tuple[int, int]]:
     """Return the first and last atom of every card number in atoms that follow each other.
 
-    `anywhere` also looks for one inside a long written number, not only at its ends.
+    From the atom `about_from` on cards are spoken of: a number may come in any number of pieces, and stand inside a
+    long written one, not only at its ends.
     """
+    anywhere = about_from is not None
     if sum(atom.max_digits for atom in atoms) < MIN_DIGITS:
         return []
     found = [
@@ -70,12 +74,12 @@ def find_cards(atoms: Sequence[Atom], *, anywhere: bool = False) -> list[tuple[i
         if atom.written and len(atom.digits) >= LONG_NUMERAL and _holds_card(atom.digits, anywhere)
     ]
     pieces = _pieces(atoms)
-    is_plain = all(atom.other is None and not atom.gap.corrected for atom in atoms)
+    is_plain = all(atom.is_certain and not atom.gap.corrected for atom in atoms)
     candidates = _plain(atoms) if is_plain else _read(atoms)
-    most = len(atoms) if anywhere else MAX_PIECES
-    found += [
-        (first, last) for first, last, usual in candidates if _fits(atoms, pieces[first : last + 1], first, usual, most)
-    ]
+    for first, last, usual in candidates:
+        most = MAX_PIECES if about_from is None or first < about_from else len(atoms)
+        if _fits(atoms, pieces[first : last + 1], first, usual, most):
+            found.append((first, last))
     return found
 
 
@@ -119,7 +123,7 @@ def _pieces(atoms: Sequence[Atom]) -> list[int]:
     piece = 0
     pieces = []
     for index, atom in enumerate(atoms):
-        piece += index > 0 and atom.gap.words > 0
+        piece += index > 0 and (atom.gap.words > 0 or atom.gap.hard)
         pieces.append(piece)
     return pieces
 
@@ -137,9 +141,11 @@ def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, usual: bool,
     if pieces[0] == pieces[-1]:
         return True
     after = first + len(pieces)
-    begins = first == 0 or atoms[first].gap.breaks_off
-    ends = after == len(atoms) or atoms[after].gap.breaks_off
-    return begins and ends and usual and pieces[-1] - pieces[0] < most
+    begins = first == 0 or atoms[first].gap.breaks_off or atoms[first - 1].may_be_none
+    ends = after == len(atoms) or atoms[after].gap.breaks_off or atoms[after].may_be_none
+    num_pieces = len({piece for piece, atom in zip(pieces, atoms[first:after], strict=True) if not atom.may_be_none})
+    num_hard = sum(atom.gap.hard for atom in going_on)
+    return begins and ends and usual and num_pieces <= most and num_hard <= MAX_HARD
 
 
 def _checks(digits: str) -> bool:
@@ -168,22 +174,23 @@ def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[tuple[int, bool]], in
             # What was said before "sorry" may be replaced by what follows. Or not: it may be a mere filler.
             for earlier in history[-2 : -MAX_TAKEN_BACK - 2 : -1]:
                 states = states + earlier
-        states = _extended(states, atom)
+        longer = _extended(states, atom)
+        states = longer if not atom.may_be_none or index == start else list(dict.fromkeys(longer + states))
         steps += len(states)
         if not states and not any(later.gap.corrected for later in atoms[index + 1 : index + 1 + MAX_TAKEN_BACK]):
             break
         if len(states) > MAX_STATES:
             return [*ends, (len(atoms) - 1, True)], steps
         history.append(states)
-        cards = [state for state in states if _is_card(state)]
+        cards = [state for state in longer if _is_card(state)]
         if cards:
             ends.append((index, any(count == usual_length(prefix) for prefix, count, _, _ in cards)))
     return ends, steps
 
 
 def _extended(states: Sequence[_State], atom: Atom) -> list[_State]:
-    """Return the states one atom later, the likelier readings first."""
-    readings = (atom.digits,) if atom.other is None else (atom.digits, atom.other)
+    """Return the states one atom later, the likelier readings first; not what they are if it is no number."""
+    readings = (atom.digits, atom.other) if atom.other else (atom.digits,)
     longer = [_appended(state, reading) for reading in readings for state in states]
     return list(dict.fromkeys(state for state in longer if state is not None))
 

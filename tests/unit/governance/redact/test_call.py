@@ -72,7 +72,10 @@ def test_an_ordinary_number_at_the_end_of_a_text_is_covered_until_it_is_over() -
     first = call.add("1", "it's 4512345678", speaker="user")
     assert (first.text, first.settled) == ("it's [digits]", False)
     call.add(
-        "2", "and I would like to know why the whole delivery went back where it came from yesterday", speaker="user"
+        "2",
+        "and I would like to know why the whole delivery went back where it came from yesterday, because my wife was at "
+        "home until the late evening and nobody ever rang our bell",
+        speaker="user",
     )
     assert call.revised() == (RedactedText("1", "it's 4512345678", {}, settled=True),)
     assert call.revised() == ()
