@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tests.fakes.interruptions import AGENT, CALLER, HELD_OUT_AGENT, HELD_OUT_CALLER
 from voicectl.core.events import Role
 
 
@@ -38,6 +39,16 @@ BETWEEN: Final = (
     *("Thank you, and then?", "I am listening."),
 )
 ASIDES: Final = ("hang on", "let me find my glasses", "sorry one moment", "hold on, it is worn off", "where was I")
+ASKED: Final = (
+    *(
+        "can i have your card number please",
+        "What is your card number?",
+        "okay, go ahead",
+        "Please read me the number.",
+    ),
+    *("what number are you calling about", "And how would you like to pay?", "The long number on the front, please."),
+)
+MAX_INTERRUPTIONS: Final = 2
 NETWORKS: Final = (
     *(("4", 16), ("4", 16), ("4", 16), ("4", 13), ("4", 19), ("51", 16), ("53", 16), ("55", 16), ("2221", 16)),
     *(("2720", 16), ("34", 15), ("37", 15), ("6011", 16), ("65", 16), ("36", 14), ("3528", 16), ("62", 17), ("50", 16)),
@@ -165,8 +176,8 @@ def _cased(text: str, rng: random.Random) -> str:
     return text.upper() if kind < 0.03 else text.capitalize() if kind < 0.2 else text
 
 
-def spoken_card(rng: random.Random) -> SpokenCall:
-    """Return a call in which a card number is said, in one text or in several."""
+def spoken_card(rng: random.Random, *, held_out: bool = False) -> SpokenCall:
+    """Return a call in which a card number is said, in one text or in several; `held_out` with other interruptions."""
     card = card_number(rng)
     if rng.random() < 0.03:
         number = f"{int(card):,}" if rng.random() < 0.6 else card
@@ -175,11 +186,14 @@ def spoken_card(rng: random.Random) -> SpokenCall:
     chunks = _chunks(card, rng)
     several = rng.random() < 0.4
     restarts = rng.random() < 0.06
-    texts: list[tuple[Role, str]] = []
+    texts: list[tuple[Role, str]] = [("assistant", rng.choice(ASKED))] if rng.random() < 0.3 else []
     said = rng.choice(OPENINGS)
-    at = 0
+    interrupted = _interrupted(len(chunks), rng, always=held_out)
     for index, chunk in enumerate(chunks):
-        if index:
+        if index in interrupted:
+            before, said = _interruption(said, rng, held_out=held_out)
+            texts += before
+        elif index:
             if several and rng.random() < 0.5:
                 texts.append(("user", said))
                 said = rng.choice(("", "", "then", "uh", "okay", "and", "next is"))
@@ -193,11 +207,35 @@ def spoken_card(rng: random.Random) -> SpokenCall:
         said += (
             f" {rng.choice(styles)(chunk, rng)}" if not said.endswith(("-", "—")) else rng.choice(styles)(chunk, rng)
         )
-        at += len(chunk)
     texts.append(("user", f"{said} {rng.choice(CLOSINGS)}"))
     if rng.random() < 0.1:
         texts.append(("assistant", f"So that is {card[:4]} {card[4:8]} {card[8:12]} {card[12:]}, is that right?"))
     return SpokenCall(tuple((role, _cased(text.strip(), rng)) for role, text in texts if text.strip()), card)
+
+
+def _interrupted(num_chunks: int, rng: random.Random, *, always: bool) -> set[int]:
+    """Return the pieces before which something comes between."""
+    if num_chunks < 2 or (rng.random() >= 0.4 and not always):
+        return set()
+    return {rng.randrange(1, num_chunks) for _ in range(rng.randint(1, MAX_INTERRUPTIONS))}
+
+
+def _interruption(said: str, rng: random.Random, *, held_out: bool) -> tuple[list[tuple[Role, str]], str]:
+    """Return the texts that are over, and how the next one begins: in one text, at its end, or as texts of their own."""
+    caller, agent = (HELD_OUT_CALLER, HELD_OUT_AGENT) if held_out else (CALLER, AGENT)
+    phrase, answer = rng.choice(caller), rng.choice(agent)
+    kind = rng.random()
+    if kind < 0.35:
+        return [], f"{said}{rng.choice((' ', ', ', '. '))}{phrase}{rng.choice((' ', ', ', '. '))}"
+    if kind < 0.5:
+        return [("user", f"{said} {phrase}"), *([("assistant", answer)] if rng.random() < 0.5 else [])], ""
+    if kind < 0.65:
+        return [("user", said), ("user", phrase)], ""
+    if kind < 0.8:
+        return [("user", said), ("user", phrase), ("assistant", answer)], rng.choice(("", "okay", "so", "yes"))
+    if kind < 0.9:
+        return [("user", said), ("assistant", answer)], f"{phrase} "
+    return [("user", said), ("assistant", answer)], ""
 
 
 def _interlude(last: str, rng: random.Random) -> list[tuple[Role, str]]:

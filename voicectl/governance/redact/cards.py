@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from voicectl.governance.redact.numerals import Atom
-from voicectl.governance.redact.parts import CERTAIN
+from voicectl.governance.redact.parts import CERTAIN, OF_MONEY, OF_THINGS
 
 MIN_DIGITS: Final = 13
 MAX_DIGITS: Final = 19
@@ -54,11 +54,6 @@ def lengths(prefix: str) -> frozenset[int]:  # noqa: PLR0911 - one return a netw
     return frozenset({16}) if four == 9792 else _NO
 
 
-def usual_length(prefix: str) -> int:
-    """Return how many digits nearly all card numbers have that begin so."""
-    return 15 if prefix[:2] in ("34", "37") else 14 if prefix[:2] in ("30", "36", "38", "39") else 16
-
-
 def find_cards(atoms: Sequence[Atom], *, about_from: int | None = None) -> list[tuple[int, int]]:
     """Return the first and last atom of every card number in atoms that follow each other.
 
@@ -76,28 +71,28 @@ def find_cards(atoms: Sequence[Atom], *, about_from: int | None = None) -> list[
     pieces = _pieces(atoms)
     is_plain = all(atom.is_certain and not atom.gap.corrected for atom in atoms)
     candidates = _plain(atoms) if is_plain else _read(atoms)
-    for first, last, usual in candidates:
-        most = MAX_PIECES if about_from is None or first < about_from else len(atoms)
-        if _fits(atoms, pieces[first : last + 1], first, usual, most):
+    for first, last in candidates:
+        about = about_from is not None and first >= about_from
+        if _fits(atoms, pieces[first : last + 1], first, about):
             found.append((first, last))
     return found
 
 
-def _read(atoms: Sequence[Atom]) -> list[tuple[int, int, bool]]:
-    """Return the card numbers in every way to read the atoms: first and last one, and whether the length is usual."""
-    found: list[tuple[int, int, bool]] = []
+def _read(atoms: Sequence[Atom]) -> list[tuple[int, int]]:
+    """Return the first and last atom of the card numbers in every way to read the atoms."""
+    found: list[tuple[int, int]] = []
     steps = MAX_STEPS
     for start in range(len(atoms)):
         ends, used = _ends(atoms, start)
-        found += [(start, end, usual) for end, usual in ends]
+        found += [(start, end) for end in ends]
         steps -= used
         if steps < 0:
             # Too many ways to read it for the time there is: all of it may be a card number.
-            return [(0, len(atoms) - 1, True)]
+            return [(0, len(atoms) - 1)]
     return found
 
 
-def _plain(atoms: Sequence[Atom]) -> list[tuple[int, int, bool]]:
+def _plain(atoms: Sequence[Atom]) -> list[tuple[int, int]]:
     """Return the same where every atom has one reading."""
     digits = "".join(atom.digits for atom in atoms)
     starts: list[int] = []
@@ -107,14 +102,14 @@ def _plain(atoms: Sequence[Atom]) -> list[tuple[int, int, bool]]:
         starts.append(at)
         at += len(atom.digits)
         ends[at] = index
-    found: list[tuple[int, int, bool]] = []
+    found: list[tuple[int, int]] = []
     for index, start in enumerate(starts):
         if len(digits) - start < MIN_DIGITS:
             break
         for count in lengths(digits[start : start + 4]):
             end = ends.get(start + count)
             if end is not None and _checks(digits[start : start + count]):
-                found.append((index, end, count == usual_length(digits[start : start + 4])))
+                found.append((index, end))
     return found
 
 
@@ -128,15 +123,20 @@ def _pieces(atoms: Sequence[Atom]) -> list[int]:
     return pieces
 
 
-def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, usual: bool, most: int) -> bool:
+def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, about: bool) -> bool:
     """Whether a number with a right check digit, in these pieces, is likely enough a card's.
 
-    One number in ten passes the check. So across words, a card number has the usual length, few pieces, and
-    neither begins nor ends in the middle of something else.
+    One number in ten passes the check. So across words, a card number has few pieces, none of which is a number of
+    something else, and neither begins nor ends in the middle of another one.
     """
     going_on = atoms[first + 1 : first + len(pieces)]
     if atoms[first].gap.label == CERTAIN and any(atom.gap.words or atom.gap.new_text for atom in going_on):
         # An order number is over when other words follow, or another text.
+        return False
+    if all(atom.gap.is_nothing and not atom.gap.new_text for atom in going_on):
+        return True
+    of = max(atom.of for atom in atoms[first : first + len(pieces)])
+    if of == OF_MONEY or (of == OF_THINGS and not about):
         return False
     if pieces[0] == pieces[-1]:
         return True
@@ -145,7 +145,7 @@ def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, usual: bool,
     ends = after == len(atoms) or atoms[after].gap.breaks_off or atoms[after].may_be_none
     num_pieces = len({piece for piece, atom in zip(pieces, atoms[first:after], strict=True) if not atom.may_be_none})
     num_hard = sum(atom.gap.hard for atom in going_on)
-    return begins and ends and usual and num_pieces <= most and num_hard <= MAX_HARD
+    return begins and ends and (about or num_pieces <= MAX_PIECES) and num_hard <= MAX_HARD
 
 
 def _checks(digits: str) -> bool:
@@ -159,14 +159,14 @@ _State = tuple[str, int, int, int]
 _EMPTY: Final[_State] = ("", 0, 0, 0)
 
 
-def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[tuple[int, bool]], int]:
-    """Return where a card number that begins with `start` may end, whether its length is usual, and the steps."""
+def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[int], int]:
+    """Return where a card number that begins with `start` may end, and the steps."""
     first = atoms[start]
     if first.digits[:1] not in _BEGINS and (first.other or "")[:1] not in _BEGINS:
         return [], 0
     states = [_EMPTY]
     history: list[list[_State]] = []
-    ends: list[tuple[int, bool]] = []
+    ends: list[int] = []
     steps = 0
     for index in range(start, len(atoms)):
         atom = atoms[index]
@@ -180,11 +180,10 @@ def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[tuple[int, bool]], in
         if not states and not any(later.gap.corrected for later in atoms[index + 1 : index + 1 + MAX_TAKEN_BACK]):
             break
         if len(states) > MAX_STATES:
-            return [*ends, (len(atoms) - 1, True)], steps
+            return [*ends, len(atoms) - 1], steps
         history.append(states)
-        cards = [state for state in longer if _is_card(state)]
-        if cards:
-            ends.append((index, any(count == usual_length(prefix) for prefix, count, _, _ in cards)))
+        if any(_is_card(state) for state in longer):
+            ends.append(index)
     return ends, steps
 
 

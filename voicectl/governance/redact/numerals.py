@@ -18,7 +18,7 @@ class Atom:
     """The least piece that is read as a number: characters `start` to `end`, and the gap before it.
 
     `other` is a second reading, None when there is no doubt. One that is `doubtful`, or whose other reading is "",
-    may be no number at all.
+    may be no number at all. `of` is 1 for a number of things, 2 for a price.
     """
 
     start: int
@@ -28,6 +28,7 @@ class Atom:
     other: str | None = None
     written: bool = False
     doubtful: bool = False
+    of: int = 0
 
     @property
     def is_certain(self) -> bool:
@@ -148,7 +149,18 @@ def _joined(parts: list[Part], tail: Gap) -> Numerals:
             continue
         digits, other, used = reading
         end = parts[index + used - 1].end
-        atoms.append(Atom(part.start, end, digits, gap, other, part.written and used == 1, part.doubtful and used == 1))
+        atoms.append(
+            Atom(
+                part.start,
+                end,
+                digits,
+                gap,
+                other,
+                part.written and used == 1,
+                part.doubtful and used == 1,
+                parts[index + used - 1].of,
+            )
+        )
         before = Gap()
         index += used
     tail = before.then(tail)
@@ -162,10 +174,10 @@ def _counts_doubted(atoms: list[Atom], tail: Gap) -> tuple[Atom, ...]:
     for first in range(len(atoms)):
         for last in range(first, min(first + MAX_COUNT_ATOMS, len(atoms))):
             before, after = atoms[first].gap, behind[last]
-            stands = (first == 0 or before.words > 0) and (last + 1 == len(atoms) or after.words > 0)
+            stands = (first == 0 or not before.is_nothing) and (last + 1 == len(atoms) or not after.is_nothing)
             if stands and before.words + after.words > 0 and all(atom.is_small for atom in atoms[first : last + 1]):
                 doubted[first : last + 1] = [replace(atom, doubtful=True) for atom in doubted[first : last + 1]]
-            if after.words or after.hard:
+            if not after.is_nothing:
                 break
     return tuple(doubted)
 

@@ -26,9 +26,15 @@ NUMBERS: Final = frozenset(
 SMALL: Final = frozenset({Word.DIGIT, Word.TEEN, Word.TENS})
 SMALL_DIGITS: Final = 2
 CERTAIN: Final = 2
+OF_THINGS: Final = 1
+OF_MONEY: Final = 2
+LAST_DAY: Final = 31
+PLACE_DIGITS: Final = 5
+"""Digits of the number of a room, at most."""
 LABEL_REACH: Final = 5
 """Fillers after which a name no longer names the number that follows."""
 _TOKEN: Final = re.compile(r"(\d+)|([^\W\d_]+(?:['’][^\W\d_]+)?)|([$€£¥%])")
+_AM_I: Final = re.compile(r"\s+i\b", re.IGNORECASE)
 _ORDINALS: Final = frozenset({"st", "nd", "rd", "th"})
 
 
@@ -77,7 +83,11 @@ class Gap:
 
 @dataclass(slots=True)
 class Part:
-    """A token that may be a number, and the word before it. A `doubtful` one may also count something."""
+    """A token that may be a number, and the word before it.
+
+    A `doubtful` one may also count something; one `of` something has the name of that beside it: a unit (1), a
+    currency (2).
+    """
 
     kind: Word
     payload: str
@@ -87,6 +97,7 @@ class Part:
     written: bool = False
     before: str = ""
     doubtful: bool = False
+    of: int = 0
 
     @property
     def is_small(self) -> bool:
@@ -98,6 +109,7 @@ def parts_of(text: str) -> tuple[list[Part], Gap]:
     """Return the tokens of a text that may be numbers, and what follows the last one."""
     scan = _Scan(text)
     scan.read(_TOKEN.finditer(text))
+    scan.end()
     return scan.parts, scan.tail()
 
 
@@ -108,13 +120,14 @@ class _Scan:
         self.parts: list[Part] = []
         self._text = text
         self._before = ""
+        self._named: list[tuple[int, Word]] = []
         self._is_price = False
         self._start_gap()
 
     def _start_gap(self) -> None:
         self._words = self._fillers = self._label = self._since_label = 0
         self._hard = self._closed = self._corrected = False
-        self._is_named_next = False
+        self._named_next: Word | None = None
         self._needs_telling = False
 
     def gap(self) -> Gap:
@@ -143,15 +156,41 @@ class _Scan:
                 self._word(word, token)
                 self._before = word
             else:
-                self._hard = self._closed = True
+                self._belongs(OF_MONEY, belongs=True)
                 self._is_price = True
+
+    def end(self) -> None:
+        """Break off before the day behind a month, and the number of a room: not before a longer one."""
+        for index, kind in self._named:
+            first, *others = self._following(index)
+            if kind is Word.PLACE:
+                is_it = len(first.payload) + sum(len(part.payload) for part in others) <= PLACE_DIGITS
+            else:
+                is_tens = first.kind is Word.TENS
+                is_it = int(first.payload) <= (3 if is_tens else LAST_DAY) and (
+                    is_tens or not others or len(others[0].payload) > 1
+                )
+            if is_it:
+                first.gap = replace(first.gap, hard=True)
+
+    def _following(self, index: int) -> list[Part]:
+        """Return the part at `index` and the next ones that follow it directly."""
+        following = [self.parts[index]]
+        for part in self.parts[index + 1 : index + 1 + PLACE_DIGITS]:
+            if not part.gap.is_nothing:
+                break
+            following.append(part)
+        return following
 
     def _number(self, kind: Word, payload: str, token: re.Match[str], *, written: bool = False) -> None:
         gap = self.gap()
-        if gap.label or self._is_named_next:
+        if gap.label:
             gap = replace(gap, hard=True)
         part = Part(kind, payload, token.start(), token.end(), gap, written, self._before)
         part.doubtful = part.is_small and (self._before in BEFORE_COUNT or self._before in BEFORE_ONE)
+        part.of = OF_MONEY if self._is_price else 0
+        if self._named_next is not None:
+            self._named.append((len(self.parts), self._named_next))
         self.parts.append(part)
         self._start_gap()
 
@@ -162,7 +201,7 @@ class _Scan:
             self._number(found[0], found[1], token)
         elif self._is_glued(token):
             self._identifier(word, token)
-        elif kind is None:
+        elif kind is None or (word == "am" and _AM_I.match(self._text, token.end()) is not None):
             self._plain(word)
         elif kind in (Word.FILLER, Word.SPAN, Word.CORRECTION):
             self._filler(word, kind)
@@ -174,6 +213,7 @@ class _Scan:
         if word in _ORDINALS and self.parts and self.parts[-1].end == token.start() and self.parts[-1].written:
             # "the 15th" is a date or a street, never a piece of a number that is read out.
             self.parts.pop()
+            self._named = [each for each in self._named if each[0] < len(self.parts)]
         if word == "x":
             self._fillers += 1
         else:
@@ -188,7 +228,7 @@ class _Scan:
         if word in AFTER_ONE and self._follows_one():
             self.parts[-1].doubtful = True
         self._words += 1
-        self._is_named_next = False
+        self._named_next = None
         if word in NAMING:
             self._since_label += 1
             self._needs_telling = self._needs_telling and word not in TELLING
@@ -211,17 +251,26 @@ class _Scan:
         """Take a word that may say what the number beside it is; away from numbers it is a word like others."""
         behind = self._words == 0 and self._fillers == 0
         if kind is Word.CURRENCY:
-            self._hard = self._hard or behind
-            self._closed = self._closed or behind
+            self._belongs(OF_MONEY, behind)
         elif kind is Word.STREET:
-            self._hard = self._hard or self._words + self._fillers <= 1
+            self._belongs(OF_THINGS, self._words + self._fillers <= 1)
         elif kind is Word.UNIT or (kind is Word.MONTH and word not in ALSO_WORDS):
-            self._hard = self._hard or behind
+            self._belongs(OF_THINGS, behind)
         self._words += 1
-        self._is_named_next = kind in (Word.PLACE, Word.MONTH)
-        is_name = kind is Word.NAME and self._before not in NO_NAME_BEHIND
+        is_thing = self._before not in NO_NAME_BEHIND
+        self._named_next = kind if kind is Word.MONTH or (kind is Word.PLACE and is_thing) else None
+        is_name = kind is Word.NAME and is_thing
         self._label, self._since_label = (LABELS[word], 0) if is_name else (0, 0)
         self._needs_telling = is_name and word in WEAK_NAMES
+
+    def _belongs(self, of: int, belongs: bool) -> None:
+        """Note what the number before is a number of."""
+        if not belongs:
+            return
+        self._hard = True
+        self._closed = self._closed or of == OF_MONEY
+        if self.parts:
+            self.parts[-1].of = of
 
     def _follows_one(self) -> bool:
         return bool(self.parts) and self._words + self._fillers == 0 and self._before == "one"

@@ -11,7 +11,7 @@ from voicectl.governance.redact.parts import CERTAIN, Gap
 
 MAX_WORDS: Final = 12
 """Words that mean something, other than fillers, between two pieces of one number."""
-MAX_ASIDE: Final = 24
+MAX_ASIDE: Final = 20
 """Words of texts in between that hold no number."""
 MAX_WORDS_ABOUT_CARDS: Final = 40
 MAX_FILLERS: Final = 40

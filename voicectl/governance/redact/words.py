@@ -129,8 +129,7 @@ _MONTHS: Final = """
 """
 # Words that make a number directly behind them another one than it was.
 _PLACES: Final = """
-    suite apartment apt floor highway gate room page version extension ext department store unit code pin born birth
-    birthday social ssn
+    suite apartment apt floor highway gate room page version extension ext unit code pin born birth birthday social ssn
 """
 _NAMES: Final = (
     "zip zipcode postcode postal order confirmation tracking invoice reference ref case ticket phone telephone "
@@ -145,16 +144,18 @@ NAMING: Final = _set("says reads shows called would was for no id my your")
 """Words that may stand between such a name and its number, other than fillers."""
 TELLING: Final = _set("number numbers no id is it's was says reads code")
 """Words of those that tell that a number follows."""
-WEAK_NAMES: Final = _set("phone telephone mobile cell")
+WEAK_NAMES: Final = _set("phone telephone mobile cell ticket case claim policy patient member model account postal")
 """Names of numbers that are more often things: they name a number only with a word that tells so."""
-NO_NAME_BEHIND: Final = _set("in this that of any just right same correct out reverse what which")
-"""Words behind which "order" and "case" name nothing: "in order", "in this case"."""
+NO_NAME_BEHIND: Final = _set(
+    "in this that of any just right same correct out reverse what which other living waiting whole"
+)
+"""Words behind which "order" and "room" name nothing: "in order", "the other room"."""
 ALSO_WORDS: Final = _set("may march mar dec")
 """Months that a number only makes a month when it follows."""
 COUNTED: Final = _set("digit digits number numbers")
 """Words that make a small number before them a count: "four digits"."""
 BEFORE_COUNT: Final = _set(
-    "last next first other final middle remaining following previous second third these those same only another my"
+    "last next first other final middle remaining following previous second third these those same only another my all of both"
 )
 """Words that may make a small number behind them a count: "the last four"."""
 AFTER_ONE: Final = _set(
