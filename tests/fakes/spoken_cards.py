@@ -221,7 +221,7 @@ def _interrupted(num_chunks: int, rng: random.Random, *, always: bool) -> set[in
 
 
 def _interruption(said: str, rng: random.Random, *, held_out: bool) -> tuple[list[tuple[Role, str]], str]:
-    """Return the texts that are over, and how the next one begins: in one text, at its end, or as texts of their own."""
+    """Return the texts that are over, and how the next one begins."""
     caller, agent = (HELD_OUT_CALLER, HELD_OUT_AGENT) if held_out else (CALLER, AGENT)
     phrase, answer = rng.choice(caller), rng.choice(agent)
     kind = rng.random()

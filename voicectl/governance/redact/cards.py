@@ -1,5 +1,6 @@
 """Find payment card numbers among numbers that follow each other. Knows readings and check digits, not texts."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -73,9 +74,22 @@ def find_cards(atoms: Sequence[Atom], *, about_from: int | None = None) -> list[
     candidates = _plain(atoms) if is_plain else _read(atoms)
     for first, last in candidates:
         about = about_from is not None and first >= about_from
-        if _fits(atoms, pieces[first : last + 1], first, about):
+        if _fits(atoms, pieces, first, last, about):
             found.append((first, last))
     return found
+
+
+def number_of(atoms: Sequence[Atom]) -> str:
+    """Return the digits of a card number that was found: those that make it one, if it is not all of them."""
+    sure = [atom.digits for atom in atoms if not atom.may_be_none]
+    for digits in ("".join(atom.digits for atom in atoms), "".join(sure)):
+        if MIN_DIGITS <= len(digits) <= MAX_DIGITS and _checks(digits):
+            return digits
+    for left_out in range(len(atoms)):
+        digits = "".join(atom.digits for index, atom in enumerate(atoms) if index != left_out)
+        if atoms[left_out].may_be_none and len(digits) <= MAX_DIGITS and _checks(digits):
+            return digits
+    return "".join(atom.digits for atom in atoms)
 
 
 def _read(atoms: Sequence[Atom]) -> list[tuple[int, int]]:
@@ -123,27 +137,30 @@ def _pieces(atoms: Sequence[Atom]) -> list[int]:
     return pieces
 
 
-def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, about: bool) -> bool:
+def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, last: int, about: bool) -> bool:
     """Whether a number with a right check digit, in these pieces, is likely enough a card's.
 
     One number in ten passes the check. So across words, a card number has few pieces, none of which is a number of
     something else, and neither begins nor ends in the middle of another one.
     """
-    going_on = atoms[first + 1 : first + len(pieces)]
-    if atoms[first].gap.label == CERTAIN and any(atom.gap.words or atom.gap.new_text for atom in going_on):
+    going_on = atoms[first + 1 : last + 1]
+    begin = bisect_left(pieces, pieces[first])
+    if atoms[begin].gap.label == CERTAIN and any(atom.gap.words or atom.gap.new_text for atom in going_on):
         # An order number is over when other words follow, or another text.
         return False
     if all(atom.gap.is_nothing and not atom.gap.new_text for atom in going_on):
         return True
-    of = max(atom.of for atom in atoms[first : first + len(pieces)])
+    of = max(atom.of for atom in atoms[first : last + 1])
     if of == OF_MONEY or (of == OF_THINGS and not about):
         return False
-    if pieces[0] == pieces[-1]:
+    if pieces[first] == pieces[last]:
         return True
-    after = first + len(pieces)
+    after = last + 1
     begins = first == 0 or atoms[first].gap.breaks_off or atoms[first - 1].may_be_none
     ends = after == len(atoms) or atoms[after].gap.breaks_off or atoms[after].may_be_none
-    num_pieces = len({piece for piece, atom in zip(pieces, atoms[first:after], strict=True) if not atom.may_be_none})
+    num_pieces = len(
+        {piece for piece, atom in zip(pieces[first:after], atoms[first:after], strict=True) if not atom.may_be_none}
+    )
     num_hard = sum(atom.gap.hard for atom in going_on)
     return begins and ends and (about or num_pieces <= MAX_PIECES) and num_hard <= MAX_HARD
 

@@ -72,7 +72,7 @@ def numerals(text: str, *, goes_on: bool = False) -> Numerals:
     if not parts:
         return Numerals((), tail)
     tail = _apart_from_dates(text, parts, tail)
-    parts, tail = _without_mere_sounds(parts, tail, goes_on)
+    parts, tail = _without_mere_sounds(parts, tail, goes_on=goes_on)
     return _joined(parts, tail)
 
 
@@ -94,11 +94,13 @@ def _apart_from_dates(text: str, parts: list[Part], tail: Gap) -> Gap:
     return tail
 
 
-def _without_mere_sounds(parts: list[Part], tail: Gap, goes_on: bool) -> tuple[list[Part], Gap]:
+def _without_mere_sounds(parts: list[Part], tail: Gap, *, goes_on: bool) -> tuple[list[Part], Gap]:
     """Drop the words that sound like digits and stand beside none."""
     mere = [_is_mere_sound(part, parts[index + 1 : index + 2]) for index, part in enumerate(parts)]
     kept = [not each for each in mere]
     kept[0] = kept[0] or (goes_on and _close(parts[0].gap))
+    # "oh" at the very end may go on in the next text.
+    kept[-1] = kept[-1] or ((goes_on or len(parts) > 1) and parts[-1].payload == "0" and tail.is_nothing)
     for index in range(1, len(parts)):
         kept[index] = kept[index] or (kept[index - 1] and _close(parts[index].gap))
     for index in range(len(parts) - 2, -1, -1):

@@ -1,7 +1,7 @@
 """Split a text into the words that may be numbers, and what stands between them. Knows words, not what they mean."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from voicectl.governance.redact.words import (
     LABELS,
     NAMING,
     NO_NAME_BEHIND,
+    SINGULAR,
     TELLING,
     WEAK_NAMES,
     WORDS,
@@ -162,16 +163,17 @@ class _Scan:
     def end(self) -> None:
         """Break off before the day behind a month, and the number of a room: not before a longer one."""
         for index, kind in self._named:
+            if index >= len(self.parts):
+                continue
             first, *others = self._following(index)
             if kind is Word.PLACE:
                 is_it = len(first.payload) + sum(len(part.payload) for part in others) <= PLACE_DIGITS
             else:
-                is_tens = first.kind is Word.TENS
-                is_it = int(first.payload) <= (3 if is_tens else LAST_DAY) and (
-                    is_tens or not others or len(others[0].payload) > 1
-                )
+                is_it = _is_day(first, others)
             if is_it:
                 first.gap = replace(first.gap, hard=True)
+                for part in (first, *others):
+                    part.of = max(part.of, OF_THINGS)
 
     def _following(self, index: int) -> list[Part]:
         """Return the part at `index` and the next ones that follow it directly."""
@@ -213,7 +215,6 @@ class _Scan:
         if word in _ORDINALS and self.parts and self.parts[-1].end == token.start() and self.parts[-1].written:
             # "the 15th" is a date or a street, never a piece of a number that is read out.
             self.parts.pop()
-            self._named = [each for each in self._named if each[0] < len(self.parts)]
         if word == "x":
             self._fillers += 1
         else:
@@ -225,8 +226,8 @@ class _Scan:
         return (start > 0 and self._text[start - 1].isdigit()) or (end < len(self._text) and self._text[end].isdigit())
 
     def _plain(self, word: str) -> None:
-        if word in AFTER_ONE and self._follows_one():
-            self.parts[-1].doubtful = True
+        if word in AFTER_ONE and self._before == "one":
+            self._doubt_count(word)
         self._words += 1
         self._named_next = None
         if word in NAMING:
@@ -238,7 +239,7 @@ class _Scan:
     def _filler(self, word: str, kind: Word) -> None:
         if word in COUNTED or kind is Word.SPAN:
             # "four digits", "two seconds", "forty five minutes"
-            self._doubt_count()
+            self._doubt_count(word)
         self._fillers += 1
         self._since_label += 1
         self._needs_telling = self._needs_telling and word not in TELLING
@@ -252,7 +253,7 @@ class _Scan:
         behind = self._words == 0 and self._fillers == 0
         if kind is Word.CURRENCY:
             self._belongs(OF_MONEY, behind)
-        elif kind is Word.STREET:
+        elif kind is Word.STREET or word == "highway":
             self._belongs(OF_THINGS, self._words + self._fillers <= 1)
         elif kind is Word.UNIT or (kind is Word.MONTH and word not in ALSO_WORDS):
             self._belongs(OF_THINGS, behind)
@@ -272,16 +273,36 @@ class _Scan:
         if self.parts:
             self.parts[-1].of = of
 
-    def _follows_one(self) -> bool:
-        return bool(self.parts) and self._words + self._fillers == 0 and self._before == "one"
-
-    def _doubt_count(self) -> None:
-        """Note that the number directly before may be a count."""
+    def _doubt_count(self, word: str) -> None:
+        """Take the number directly before `word` for a count, or doubt it."""
         if not self.parts or self._words or self._fillers or not self.parts[-1].is_small:
             return
-        self.parts[-1].doubtful = True
-        if len(self.parts) > 1 and self.parts[-1].gap.is_nothing and self.parts[-2].kind is Word.TENS:
-            self.parts[-2].doubtful = True
+        first = len(self.parts) - 1
+        if first and self.parts[first].gap.is_nothing and self.parts[first - 1].kind is Word.TENS:
+            first -= 1
+        count = self.parts[first:]
+        is_apart = count[0].gap.words > 0 or (first == 0 and word != "second")
+        if not is_apart or word in COUNTED or (word in SINGULAR and count[0].payload != "1"):
+            # Behind other digits it may be one more, and "three second row" counts nothing.
+            for part in count:
+                part.doubtful = True
+            return
+        del self.parts[first:]
+        gap = count[0].gap
+        self._words, self._fillers, self._hard = gap.words, gap.fillers + 1, gap.hard
+        self._closed, self._corrected = gap.closed, gap.corrected
+
+
+def _is_day(first: Part, others: Sequence[Part]) -> bool:
+    """Whether a number behind a month is a day, and a year at most behind it."""
+    if first.kind is Word.TENS and others and len(others[0].payload) == 1 and others[0].kind is Word.DIGIT:
+        others = others[1:]
+    day = int(first.payload) * (10 if first.kind is Word.TENS else 1)
+    return day <= LAST_DAY and (not others or _is_century(others[0]))
+
+
+def _is_century(part: Part) -> bool:
+    return part.payload[:2] in ("19", "20") or (part.kind is Word.TENS and part.payload == "2")
 
 
 def _ascii(digits: str) -> str:

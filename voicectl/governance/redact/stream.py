@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from voicectl.governance.redact.cards import MAX_DIGITS, find_cards, lengths
+from voicectl.governance.redact.cards import MAX_DIGITS, find_cards, lengths, number_of
 from voicectl.governance.redact.numerals import Atom, Numerals, shifted
 from voicectl.governance.redact.parts import CERTAIN, Gap
 
@@ -202,7 +202,7 @@ class Stream:
         run = self._run
         atoms = [said.atom for said in run]
         for first, last in find_cards(atoms, about_from=self._about_from(about_cards)):
-            number = "".join(atom.digits for atom in atoms[first : last + 1])
+            number = number_of(atoms[first : last + 1])
             for said in run[first : last + 1]:
                 said.card = said.card or number
             _mark_after(run[last + 1 :])
@@ -213,7 +213,8 @@ class Stream:
                 whole = len(number) >= ABOUT_CARDS_DIGITS and (
                     begins or all(said.atom.gap.aside == 0 for said in segment[1:])
                 )
-                if whole or (asked_for and begins and len(number) >= BEGUN_DIGITS):
+                begun = asked_for and begins and all(said.about_cards and not said.atom.of for said in segment)
+                if whole or (begun and len(number) >= BEGUN_DIGITS):
                     for said in segment:
                         said.card = said.card or number
         _cover(run, about_cards)

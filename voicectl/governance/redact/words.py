@@ -152,10 +152,12 @@ NO_NAME_BEHIND: Final = _set(
 """Words behind which "order" and "room" name nothing: "in order", "the other room"."""
 ALSO_WORDS: Final = _set("may march mar dec")
 """Months that a number only makes a month when it follows."""
+SINGULAR: Final = _set("second sec moment minute min")
 COUNTED: Final = _set("digit digits number numbers")
 """Words that make a small number before them a count: "four digits"."""
 BEFORE_COUNT: Final = _set(
-    "last next first other final middle remaining following previous second third these those same only another my all of both"
+    "last next first other final middle remaining following previous second third these those same only another my "
+    "all of both"
 )
 """Words that may make a small number behind them a count: "the last four"."""
 AFTER_ONE: Final = _set(
