@@ -119,30 +119,6 @@ CALLER: Final = _lines(
     the bank sent me a new one in march
     it's ten past nine here i am still half asleep
     i'm at work so i have to be quiet
-    """
-)
-"""What the caller says; 42 of them are those of an audit (November 2026)."""
-AGENT: Final = _lines(
-    """
-    Sure, take your time.
-    No problem, I can wait.
-    Are you still there?
-    I got the first four, please go on.
-    Okay, and the next four?
-    Sorry, could you say the last two again?
-    One moment, my system is slow today.
-    You are breaking up a little, please go on.
-    Thank you. I have that so far.
-    And the remaining digits please?
-    Just give me two seconds to type that in.
-    Is that everything?
-    I think the line dropped for a second.
-    Was that a five or a nine?
-    There should be four more digits.
-    """
-)
-HELD_OUT_CALLER: Final = _lines(
-    """
     hang on the baby just woke up
     oh for crying out loud my pen fell down
     let me wipe the screen
@@ -185,14 +161,84 @@ HELD_OUT_CALLER: Final = _lines(
     do i need to give you the whole thing
     """
 )
-"""Interruptions to which the detector was not fitted; their leaks are counted apart."""
-HELD_OUT_AGENT: Final = _lines(
+"""What the caller says; 42 of them are those of an audit (November 2026)."""
+AGENT: Final = _lines(
     """
+    Sure, take your time.
+    No problem, I can wait.
+    Are you still there?
+    I got the first four, please go on.
+    Okay, and the next four?
+    Sorry, could you say the last two again?
+    One moment, my system is slow today.
+    You are breaking up a little, please go on.
+    Thank you. I have that so far.
+    And the remaining digits please?
+    Just give me two seconds to type that in.
+    Is that everything?
+    I think the line dropped for a second.
+    Was that a five or a nine?
+    There should be four more digits.
     Mhm, and what comes after that?
     Apologies, my headset cut out for two seconds.
     Perfect. Keep going whenever you are ready.
     I have eight of them now.
     No rush at all.
     Could you speak up a bit?
+    """
+)
+HELD_OUT_CALLER: Final = _lines(
+    """
+    goodness my neighbour is drilling again
+    wait which side am i supposed to read
+    oops that was my thumb in the way
+    give me a tick i am on crutches
+    i've had this thing since i was twenty so it is worn
+    let me tilt it towards the window
+    the waiter is coming over just ignore him
+    sweetheart please mommy is on the phone
+    you sound far away all of a sudden
+    is this even secure
+    will somebody call me back if we get cut off
+    bear with me my hands are shaking
+    i always mix up this part
+    that little strip is in the way
+    we are about halfway there
+    got another nine or so coming
+    there are six people behind me in line
+    my arthritis is killing me today
+    i wrote it on a sticky note let me find it
+    that's all of the top row
+    continuing on the left
+    below the hologram i see
+    yeah no the screen went black
+    one of my contact lenses is missing
+    it has been a long day
+    so where were we
+    did my voice drop out again
+    wow these digits are tiny
+    i am eighty one years old you have to be patient with me
+    the microwave is beeping
+    oh here comes my bus
+    just a heads up i might sneeze
+    shoot i think i skipped some
+    no worries i have it memorized
+    lemme scroll down in the app
+    tap to reveal okay there it is
+    and to finish it off
+    are we good
+    sorry were you saying something
+    i need both hands for this
+    """
+)
+"""Interruptions to which the detector was not fitted; their leaks are counted apart."""
+HELD_OUT_AGENT: Final = _lines(
+    """
+    Of course. Whenever you have it.
+    Right, I have noted that part.
+    My colleague just asked me something, sorry.
+    So far that makes six of them.
+    Could you say that a little louder for me?
+    Uh-huh.
     """
 )

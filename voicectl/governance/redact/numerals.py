@@ -99,8 +99,9 @@ def _without_mere_sounds(parts: list[Part], tail: Gap, *, goes_on: bool) -> tupl
     mere = [_is_mere_sound(part, parts[index + 1 : index + 2]) for index, part in enumerate(parts)]
     kept = [not each for each in mere]
     kept[0] = kept[0] or (goes_on and _close(parts[0].gap))
-    # "oh" at the very end may go on in the next text.
-    kept[-1] = kept[-1] or ((goes_on or len(parts) > 1) and parts[-1].payload == "0" and tail.is_nothing)
+    if goes_on or any(kept):
+        # "oh" may be a zero that stands alone.
+        kept = [keep or part.payload == "0" for keep, part in zip(kept, parts, strict=True)]
     for index in range(1, len(parts)):
         kept[index] = kept[index] or (kept[index - 1] and _close(parts[index].gap))
     for index in range(len(parts) - 2, -1, -1):
@@ -201,6 +202,7 @@ def _reading(  # noqa: PLR0911 - one return a kind of word
         case Word.SOUND:
             # "for" and "to" may be what they are; the others directly between digits are digits.
             is_between = follows and part.gap.is_nothing and after is not None and after.gap.is_nothing
+            is_between = is_between and after is not None and after.kind is not Word.SOUND
             return part.payload, None if is_between and part.payload not in ("2", "4") else "", 1
         case Word.TENS:
             joins = after is not None and len(after.payload) == 1 and after.kind in (Word.DIGIT, Word.SOUND)

@@ -10,6 +10,7 @@ from voicectl.governance.redact.words import (
     ALSO_WORDS,
     BEFORE_COUNT,
     BEFORE_ONE,
+    CHATTED,
     COUNTED,
     LABELS,
     NAMING,
@@ -176,10 +177,10 @@ class _Scan:
                     part.of = max(part.of, OF_THINGS)
 
     def _following(self, index: int) -> list[Part]:
-        """Return the part at `index` and the next ones that follow it directly."""
+        """Return the part at `index` and the next ones that follow it without words."""
         following = [self.parts[index]]
         for part in self.parts[index + 1 : index + 1 + PLACE_DIGITS]:
-            if not part.gap.is_nothing:
+            if part.gap.words or part.gap.hard:
                 break
             following.append(part)
         return following
@@ -189,7 +190,8 @@ class _Scan:
         if gap.label:
             gap = replace(gap, hard=True)
         part = Part(kind, payload, token.start(), token.end(), gap, written, self._before)
-        part.doubtful = part.is_small and (self._before in BEFORE_COUNT or self._before in BEFORE_ONE)
+        is_one = payload == "1" and not written and gap.words > 0 and self._before not in WORDS
+        part.doubtful = is_one or (part.is_small and (self._before in BEFORE_COUNT or self._before in BEFORE_ONE))
         part.of = OF_MONEY if self._is_price else 0
         if self._named_next is not None:
             self._named.append((len(self.parts), self._named_next))
@@ -255,6 +257,8 @@ class _Scan:
             self._belongs(OF_MONEY, behind)
         elif kind is Word.STREET or word == "highway":
             self._belongs(OF_THINGS, self._words + self._fillers <= 1)
+        elif word in CHATTED and behind and self.parts and self.parts[-1].is_small:
+            self._doubt_count(word)
         elif kind is Word.UNIT or (kind is Word.MONTH and word not in ALSO_WORDS):
             self._belongs(OF_THINGS, behind)
         self._words += 1

@@ -152,6 +152,8 @@ NO_NAME_BEHIND: Final = _set(
 """Words behind which "order" and "room" name nothing: "in order", "the other room"."""
 ALSO_WORDS: Final = _set("may march mar dec")
 """Months that a number only makes a month when it follows."""
+CHATTED: Final = _set("percent hour hours day days week weeks month months year years people persons times feet")
+"""Units of which people talk while they do something else: "my five year old"."""
 SINGULAR: Final = _set("second sec moment minute min")
 COUNTED: Final = _set("digit digits number numbers")
 """Words that make a small number before them a count: "four digits"."""
