@@ -145,7 +145,9 @@ def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, last: int, a
     """
     going_on = atoms[first + 1 : last + 1]
     begin = bisect_left(pieces, pieces[first])
-    if atoms[begin].gap.label == CERTAIN and any(atom.gap.words or atom.gap.new_text for atom in going_on):
+    if atoms[begin].gap.label == CERTAIN and any(
+        atom.gap.words or atom.gap.new_text or atom.gap.corrected for atom in going_on
+    ):
         # An order number is over when other words follow, or another text.
         return False
     if all(atom.gap.is_nothing and not atom.gap.new_text for atom in going_on):

@@ -1,6 +1,7 @@
 """Find e-mail addresses in a text, written and spoken: "john dot doe at example dot com". Linear in the text."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 
@@ -13,6 +14,9 @@ _TLDS: Final = _set(
     "health bank app dev ai me tv"
 )
 _WRITTEN: Final = re.compile(r"[\w.+%-]{1,64}\s?@\s?[\w-]{1,63}(?:\s?\.\s?[\w-]{1,63}){1,4}")
+_MAX_MAILBOX: Final = 66
+_MAX_ADDRESS: Final = 300
+"""Characters before and behind "@"."""
 _TOKEN: Final = re.compile(r"[\w'’]+|[.@+-]")
 _JOINS: Final = _set("dot period point underscore dash hyphen minus plus . + -")
 _DOTS: Final = frozenset({"dot", "period", "point", "."})
@@ -29,7 +33,7 @@ MAX_HOST: Final = 24
 
 def find_emails(text: str) -> list[tuple[int, int]]:
     """Return where the addresses of a text begin and end."""
-    found = [match.span() for match in _WRITTEN.finditer(text)] if "@" in text else []
+    found = list(_written(text))
     lowered = text.lower()
     if " at " not in lowered and "@" not in lowered:
         return found
@@ -45,6 +49,17 @@ def find_emails(text: str) -> list[tuple[int, int]]:
         if first is not None and last is not None:
             found.append((tokens[first].start(), tokens[last].end()))
     return found
+
+
+def _written(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the written addresses, looked for around each "@"."""
+    at, behind = text.find("@"), 0
+    while at >= 0:
+        match = _WRITTEN.search(text, max(behind, at - _MAX_MAILBOX), at + _MAX_ADDRESS)
+        if match is not None and match.start() < at < match.end():
+            yield match.span()
+            behind = match.end()
+        at = text.find("@", max(at + 1, behind))
 
 
 def _name_before(words: list[str], at: int) -> int | None:

@@ -37,16 +37,18 @@ class Asked:
 
 
 _ASKS_SSN: Final = re.compile(
-    r"\bsocial\s+(?:security|insurance)|\bssn\b|\b(?:your|my|the)\s+social\b(?!\s+(?:media|net))", re.I
+    r"\bsocial\s{1,3}(?:security|insurance)|\bssn\b|\b(?:your|my|the)\s{1,3}social\b(?!\s{1,3}(?:media|net))", re.I
 )
 _ASKS_PHONE: Final = re.compile(
     r"\b(?:phone|telephone|cell|mobile|callback|call\s?back|fax)\b|"
-    r"\b(?:call|reach|text|ring)\s+(?:\w+\s+){0,2}(?:me|you|us|him|her)?\s*(?:back\s+)?(?:at|on)\b"
-    r"|\bnumber\s+to\s+(?:call|reach)",
+    r"\b(?:call|reach|text|ring)\s{1,3}(?:\w{1,20}\s{1,3}){0,2}(?:me|you|us|him|her)?\s{0,3}(?:back\s{1,3})?(?:at|on)\b"
+    r"|\bnumber\s{1,3}to\s{1,3}(?:call|reach)",
     re.I,
 )
 _ASKS_BIRTH: Final = re.compile(r"\bborn\b|\bbirth\s?(?:day|date)?s?\b|\bd\.?o\.?b\b", re.I)
-_ASKS_CODE: Final = re.compile(r"\b(?:cvv2?|cvc2?|csc|cv2|cid)\b|\b(?:security|verification)\s+(?:code|number)", re.I)
+_ASKS_CODE: Final = re.compile(
+    r"\b(?:cvv2?|cvc2?|csc|cv2|cid)\b|\b(?:security|verification)\s{1,3}(?:code|number)", re.I
+)
 _MONTH: Final = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     r"|nov(?:ember)?|dec(?:ember)?)"
@@ -54,14 +56,15 @@ _MONTH: Final = (
 _NUMBER: Final = (
     r"(?:zero|oh?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen"
     r"|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand"
-    r"|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|\w+teenth|twentieth|thirtieth"
+    r"|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|\w{3,7}teenth|twentieth|thirtieth"
     r"|\d{1,8}(?:st|nd|rd|th)?)"
 )
 _PIECE: Final = rf"(?:{_MONTH}|{_NUMBER})"
-_GLUE: Final = r"(?:[\s,./\-–]+(?:(?:of|the|in|and|slash|dash|uh|um|er)[\s,./\-–]+){0,3})"
+_GLUE: Final = r"(?:[\s,./\-–]{1,4}(?:(?:of|the|in|and|slash|dash|uh|um|er)[\s,./\-–]{1,4}){0,3})"
 _DATE: Final = re.compile(rf"\b{_PIECE}(?:{_GLUE}{_PIECE}){{0,9}}\b", re.IGNORECASE)
 _BIRTH_REACH: Final = 60
 """Characters between "born" and the date."""
+_DATE_CHARACTERS: Final = 100
 _PHONE_SHAPE: Final = re.compile(
     r"\(?\d{3}\)?[\s.\-–]{1,3}\d{3}[\s.\-–]{1,3}\d{4}|\d{5}[\s-]\d{6}|\d{4}[\s-]\d{3}[\s-]\d{4}"
 )
@@ -114,7 +117,7 @@ def _births(text: str, *, asked: bool) -> list[Span]:
     spans = [
         Span(match.start(), match.end(), "birth")
         for start in starts
-        if (match := _DATE.search(text, start)) is not None and match.start() - start <= _BIRTH_REACH
+        if (match := _DATE.search(text, start, start + _BIRTH_REACH + _DATE_CHARACTERS)) is not None
     ]
     if asked and not starts:
         spans += [Span(match.start(), match.end(), "birth") for match in _DATE.finditer(text) if _is_date(match[0])]
