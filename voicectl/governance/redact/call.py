@@ -20,6 +20,11 @@ ASKED_TEXTS: Final = 3
 """Texts for which a question waits for its answer."""
 MAX_TEXTS: Final = 1000
 """Texts of a call that are remembered; older ones are settled."""
+MAX_TEXT: Final = 32_768
+"""Characters of a text that are kept: redaction runs on the event loop, and takes up to ten microseconds for one."""
+CUT_MARGIN: Final = 1024
+"""Characters behind those that are looked at, so that nothing is kept of what begins before the cut and ends there."""
+CUT: Final = " [cut]"
 RECENT: Final = 200
 """Numbers, counted from the last one, among which a card number may be new."""
 
@@ -52,7 +57,11 @@ class RedactedCall:
         self._asked_for = 0
 
     def add(self, key: str, text: str, *, speaker: Role) -> RedactedText:
-        """Return the text as it may be kept; a text that was added before under its key is replaced."""
+        """Return the text as it may be kept; a text that was added before under its key is replaced.
+
+        Of a text longer than MAX_TEXT the rest is left out, and so is a number that goes on into it.
+        """
+        text = text[: MAX_TEXT + CUT_MARGIN]
         known = self._entries.pop(key, None)
         if known is not None:
             if known.text == text and known.shown is not None:
@@ -106,6 +115,8 @@ class RedactedCall:
         touched = stream.feed(
             entry.key, numbers, about_cards=self._about_cards > 0, asked_for=self._about_cards >= JUST_ASKED
         )
+        if len(text) > MAX_TEXT:
+            stream.break_off()
         return touched | self._repeated(stream) | self._echoes(stream)
 
     def _echoes(self, stream: Stream) -> set[str]:
@@ -151,7 +162,8 @@ class RedactedCall:
         stream = self._streams.get(entry.speaker)
         said = [] if stream is None else stream.of(entry.key)
         found = marked(entry.text, said, entry.persons)
-        text = rendered(entry.text, found, self._policy)
+        text = rendered(entry.text, found, self._policy, limit=MAX_TEXT)
+        text += CUT if len(entry.text) > MAX_TEXT else ""
         counts = Counter(span.kind for span, _ in found)
         open_ = counts.pop("digits", 0)
         return RedactedText(entry.key, text, dict(counts), settled=open_ == 0)

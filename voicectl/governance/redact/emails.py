@@ -13,10 +13,9 @@ _TLDS: Final = _set(
     "com net org edu gov mil info biz io co uk us ca au de fr es it nl eu in ie nz ch at be se no dk fi pl br mx jp "
     "health bank app dev ai me tv"
 )
-_WRITTEN: Final = re.compile(r"[\w.+%-]{1,64}\s?@\s?[\w-]{1,63}(?:\s?\.\s?[\w-]{1,63}){1,4}")
-_MAX_MAILBOX: Final = 66
-_MAX_ADDRESS: Final = 300
-"""Characters before and behind "@"."""
+_MAILBOX: Final = re.compile(r"[\w.+%-]{1,64}\s?\Z")
+_HOST: Final = re.compile(r"\s?[\w-]{1,63}(?:\s?\.\s?[\w-]{1,63}){1,4}")
+_MAX_MAILBOX: Final = 65
 _TOKEN: Final = re.compile(r"[\w'’]+|[.@+-]")
 _JOINS: Final = _set("dot period point underscore dash hyphen minus plus . + -")
 _DOTS: Final = frozenset({"dot", "period", "point", "."})
@@ -53,13 +52,13 @@ def find_emails(text: str) -> list[tuple[int, int]]:
 
 def _written(text: str) -> Iterator[tuple[int, int]]:
     """Yield the written addresses, looked for around each "@"."""
-    at, behind = text.find("@"), 0
+    at = text.find("@")
     while at >= 0:
-        match = _WRITTEN.search(text, max(behind, at - _MAX_MAILBOX), at + _MAX_ADDRESS)
-        if match is not None and match.start() < at < match.end():
-            yield match.span()
-            behind = match.end()
-        at = text.find("@", max(at + 1, behind))
+        host = _HOST.match(text, at + 1)
+        mailbox = None if host is None else _MAILBOX.search(text, max(0, at - _MAX_MAILBOX), at)
+        if host is not None and mailbox is not None:
+            yield mailbox.start(), host.end()
+        at = text.find("@", at + 1)
 
 
 def _name_before(words: list[str], at: int) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from voicectl.governance.redact.dates import dates
-from voicectl.governance.redact.parts import SMALL_DIGITS, Gap, Part, parts_of
+from voicectl.governance.redact.parts import NO_GAP, SMALL_DIGITS, Gap, Part, parts_of
 from voicectl.governance.redact.words import BEFORE_ONE, Word
 
 _CLOSE_FILLERS: Final = 4
@@ -107,14 +107,14 @@ def _without_mere_sounds(parts: list[Part], tail: Gap, *, goes_on: bool) -> tupl
     for index in range(len(parts) - 2, -1, -1):
         kept[index] = kept[index] or (kept[index + 1] and _close(parts[index + 1].gap))
     left: list[Part] = []
-    before = Gap()
+    before = NO_GAP
     for part, keep, is_mere in zip(parts, kept, mere, strict=True):
-        gap = before.then(part.gap)
+        gap = part.gap if before is NO_GAP else before.then(part.gap)
         if keep:
             part.doubtful = part.doubtful or (is_mere and part.kind is not Word.SOUND)
             part.gap = gap
             left.append(part)
-            before = Gap()
+            before = NO_GAP
         else:
             before = gap.then(Gap(fillers=1))
     return left, before.then(tail)
@@ -140,11 +140,11 @@ def _joined(parts: list[Part], tail: Gap) -> Numerals:
     """Read the parts together: "double two" is 22, "forty one" 41, "four thousand one hundred" 4100."""
     atoms: list[Atom] = []
     index = 0
-    before = Gap()
+    before = NO_GAP
     while index < len(parts):
         part = parts[index]
         after = parts[index + 1] if index + 1 < len(parts) and _close(parts[index + 1].gap) else None
-        gap = before.then(part.gap)
+        gap = part.gap if before is NO_GAP else before.then(part.gap)
         reading = _reading(part, after, parts, index, bool(atoms) and _close(gap))
         if reading is None:
             before = gap.then(Gap(fillers=1))
@@ -164,7 +164,7 @@ def _joined(parts: list[Part], tail: Gap) -> Numerals:
                 parts[index + used - 1].of,
             )
         )
-        before = Gap()
+        before = NO_GAP
         index += used
     tail = before.then(tail)
     return Numerals(_counts_doubted(atoms, tail), tail)

@@ -83,6 +83,9 @@ class Gap:
         return self.words == 0 and self.fillers == 0 and not self.hard
 
 
+NO_GAP: Final = Gap()
+
+
 @dataclass(slots=True)
 class Part:
     """A token that may be a number, and the word before it.
@@ -134,6 +137,8 @@ class _Scan:
 
     def gap(self) -> Gap:
         """Return what came since the last number."""
+        if not (self._words or self._fillers or self._hard):
+            return NO_GAP
         label = self._label if self._since_label <= LABEL_REACH and not self._needs_telling else 0
         return Gap(self._words, self._fillers, self._hard, self._corrected, label, closed=self._closed)
 

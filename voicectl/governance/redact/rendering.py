@@ -66,10 +66,11 @@ def _is_inside(start: int, end: int, strings: Sequence[tuple[int, int]], begins:
     return before >= 0 and end <= strings[before][1] - 1
 
 
-def rendered(text: str, found: Sequence[tuple[Span, str]], policy: Policy) -> str:
-    """Return the text with markers in the places of what was found; a JSON document stays one."""
+def rendered(text: str, found: Sequence[tuple[Span, str]], policy: Policy, *, limit: int) -> str:
+    """Return the text up to `limit` with markers in the places of what was found; a JSON document stays one."""
+    found = [each for each in found if each[0].start < limit]
     if not found:
-        return text
+        return text[:limit]
     as_json = is_json(text)
     strings = [match.span() for match in _STRING.finditer(text)] if as_json else []
     begins = [first for first, _ in strings]
@@ -86,5 +87,5 @@ def rendered(text: str, found: Sequence[tuple[Span, str]], policy: Policy) -> st
             continue
         pieces += (text[at:start], marker)
         at = end
-    result = "".join((*pieces, text[at:]))
+    result = "".join((*pieces, text[at:limit]))
     return _UNREADABLE if as_json and not is_json(result) else result

@@ -126,6 +126,13 @@ class Stream:
         self._end_run()
         return touched
 
+    def break_off(self) -> None:
+        """What would be said next is lost: what may be the beginning of a card number is taken for one."""
+        for said in self._run:
+            if said.covered:
+                said.card = ""
+        self._end_run()
+
     def open_grams(self) -> set[str]:
         """Return the digits in a row of the number that is still open, if it is long enough to be covered."""
         digits = "".join(said.atom.digits for said in self._run)
