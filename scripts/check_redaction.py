@@ -16,8 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.fakes.ordinary_numbers import ordinary_call
 from tests.fakes.redaction_trial import falsely_redacted, leak_of
-from tests.fakes.spoken_cards import SpokenCall, ordinary_call, spoken_card
+from tests.fakes.spoken_cards import SpokenCall, spoken_card
 from voicectl.governance.redact.redactor import PolicyRedactor
 
 BAR_FALSE = 0.005

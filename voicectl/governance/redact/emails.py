@@ -53,7 +53,10 @@ def find_emails(text: str) -> list[tuple[int, int]]:
             continue
         first, last = _name_before(words, index), _host_after(words, index)
         if first is not None and last is not None:
-            found.append((tokens[_whole_name(words, first)].start(), tokens[last].end()))
+            if word == "at" and first == index - 1:
+                first = _whole_name(words, first)
+            if not _is_user(text, tokens[first].start()):
+                found.append((tokens[first].start(), tokens[last].end()))
     return found
 
 
@@ -63,14 +66,18 @@ def _written(text: str) -> Iterator[tuple[int, int]]:
     while at >= 0:
         host = _HOST.match(text, at + 1)
         mailbox = None if host is None else _MAILBOX.search(text, max(0, at - _MAX_MAILBOX), at)
-        if host is not None and mailbox is not None and not _is_other(text, mailbox.start(), host):
+        if (
+            host is not None
+            and mailbox is not None
+            and not (_is_user(text, mailbox.start()) or host[0].rpartition(".")[2].strip().isdigit())
+        ):
             yield mailbox.start(), host.end()
         at = text.find("@", at + 1)
 
 
-def _is_other(text: str, start: int, host: re.Match[str]) -> bool:
-    """Whether it is the user of a URL, or a host that is a number."""
-    return text[max(0, start - 3) : start].endswith("//") or host[0].rpartition(".")[2].strip().isdigit()
+def _is_user(text: str, start: int) -> bool:
+    """Whether it is the user of a URL."""
+    return text[max(0, start - 2) : start] == "//"
 
 
 def _name_before(words: list[str], at: int) -> int | None:

@@ -147,7 +147,7 @@ def _kind_of(text: str, atoms: Sequence[Atom], here: Asked, before: Asked, regio
     if count <= SSN_DIGITS and _is_ssn(text, atoms, here, before, is_piece=is_piece):
         return "ssn"
     asked = (before.phone and not _is_other(text, 0, start)) or (here.phone and _is_announced(_ASKS_PHONE, text, start))
-    if count == 7 and asked:
+    if count == 7 and asked and is_piece:
         return "phone"
     if count >= 10 and (asked or _PHONE_SHAPE.search(text, max(0, start - 1), atoms[-1].end) is not None):
         return "phone" if is_phone(digits, region) or (asked and count in (10, 11)) else None
