@@ -16,11 +16,7 @@ MAX_SHOWN: Final = 10
 """Digits in all that may be left: the first six and the last four."""
 
 _PIECE: Final = re.compile(r"\[[^\]]*\]|\d|[A-Za-z']+")
-_NO_DIGIT: Final = re.compile(
-    r"\bone (?=(?:moment|more|second|minute|last|thing|of)\b)|(?<=\b(?:this|that|next) )one\b|(?<=\bsecond )one\b"
-    r"|(?<=\bcorrect )one\b|(?<=\bnew )one\b",
-    re.IGNORECASE,
-)
+_MOMENT: Final = re.compile(r"\bone moment\b", re.IGNORECASE)
 _UNITS: Final = {
     word: str(digit)
     for digit, words in enumerate(
@@ -43,7 +39,7 @@ _TIMES: Final = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 
 def readings(texts: Iterable[str]) -> Iterator[str]:
     """Return the digits of texts that follow each other, in each way to read them; "|" is where something was."""
-    words = [piece.lower() for text in texts for piece in _PIECE.findall(_NO_DIGIT.sub("", text))]
+    words = [piece.lower() for text in texts for piece in _PIECE.findall(_MOMENT.sub("moment", text))]
     for joins, sounds in product((True, False), repeat=2):
         yield _digits(words, joins=joins, sounds=sounds)
 

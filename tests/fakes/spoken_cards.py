@@ -57,11 +57,12 @@ NETWORKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SpokenCall:
-    """The texts of a call in order, and what of it is secret, or ordinary."""
+    """The texts of a call in order, and what of it is secret, or ordinary, or interrupts the secret."""
 
     texts: tuple[tuple[Role, str], ...]
     card: str = ""
     numbers: tuple[str, ...] = ()
+    between: tuple[str, ...] = ()
 
 
 def card_number(rng: random.Random) -> str:
@@ -189,10 +190,12 @@ def spoken_card(rng: random.Random, *, held_out: bool = False) -> SpokenCall:
     restarts = rng.random() < 0.06
     texts: list[tuple[Role, str]] = [("assistant", rng.choice(ASKED))] if rng.random() < 0.3 else []
     said = rng.choice(OPENINGS)
+    between: list[str] = []
     interrupted = _interrupted(len(chunks), rng, always=held_out)
     for index, chunk in enumerate(chunks):
         if index in interrupted:
-            before, said = _interruption(said, rng, held_out=held_out)
+            before, said, phrase = _interruption(said, rng, held_out=held_out)
+            between.append(phrase)
             texts += before
         elif index:
             if several and rng.random() < 0.5:
@@ -211,7 +214,8 @@ def spoken_card(rng: random.Random, *, held_out: bool = False) -> SpokenCall:
     texts.append(("user", f"{said} {rng.choice(CLOSINGS)}"))
     if rng.random() < 0.1:
         texts.append(("assistant", f"So that is {card[:4]} {card[4:8]} {card[8:12]} {card[12:]}, is that right?"))
-    return SpokenCall(tuple((role, _cased(text.strip(), rng)) for role, text in texts if text.strip()), card)
+    shown = tuple((role, _cased(text.strip(), rng)) for role, text in texts if text.strip())
+    return SpokenCall(shown, card, between=tuple(between))
 
 
 def _interrupted(num_chunks: int, rng: random.Random, *, always: bool) -> set[int]:
@@ -221,22 +225,22 @@ def _interrupted(num_chunks: int, rng: random.Random, *, always: bool) -> set[in
     return {rng.randrange(1, num_chunks) for _ in range(rng.randint(1, MAX_INTERRUPTIONS))}
 
 
-def _interruption(said: str, rng: random.Random, *, held_out: bool) -> tuple[list[tuple[Role, str]], str]:
-    """Return the texts that are over, and how the next one begins."""
+def _interruption(said: str, rng: random.Random, *, held_out: bool) -> tuple[list[tuple[Role, str]], str, str]:
+    """Return the texts that are over, how the next one begins, and the caller's phrase."""
     caller, agent = (HELD_OUT_CALLER, HELD_OUT_AGENT) if held_out else (CALLER, AGENT)
     phrase, answer = rng.choice(caller), rng.choice(agent)
     kind = rng.random()
     if kind < 0.35:
-        return [], f"{said}{rng.choice((' ', ', ', '. '))}{phrase}{rng.choice((' ', ', ', '. '))}"
+        return [], f"{said}{rng.choice((' ', ', ', '. '))}{phrase}{rng.choice((' ', ', ', '. '))}", phrase
     if kind < 0.5:
-        return [("user", f"{said} {phrase}"), *([("assistant", answer)] if rng.random() < 0.5 else [])], ""
+        return [("user", f"{said} {phrase}"), *([("assistant", answer)] if rng.random() < 0.5 else [])], "", phrase
     if kind < 0.65:
-        return [("user", said), ("user", phrase)], ""
+        return [("user", said), ("user", phrase)], "", phrase
     if kind < 0.8:
-        return [("user", said), ("user", phrase), ("assistant", answer)], rng.choice(("", "okay", "so", "yes"))
+        return [("user", said), ("user", phrase), ("assistant", answer)], rng.choice(("", "okay", "so", "yes")), phrase
     if kind < 0.9:
-        return [("user", said), ("assistant", answer)], f"{phrase} "
-    return [("user", said), ("assistant", answer)], ""
+        return [("user", said), ("assistant", answer)], f"{phrase} ", phrase
+    return [("user", said), ("assistant", answer)], "", phrase
 
 
 def _interlude(last: str, rng: random.Random) -> list[tuple[Role, str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from voicectl.governance.redact.dates import dates
-from voicectl.governance.redact.parts import NO_GAP, SMALL_DIGITS, Gap, Part, parts_of
+from voicectl.governance.redact.parts import NO_GAP, OF_MONEY, SMALL_DIGITS, Gap, Part, parts_of
 from voicectl.governance.redact.words import BEFORE_ONE, Word
 
 _CLOSE_FILLERS: Final = 4
@@ -18,7 +18,7 @@ class Atom:
     """The least piece that is read as a number: characters `start` to `end`, and the gap before it.
 
     `other` is a second reading, None when there is no doubt. One that is `doubtful`, or whose other reading is "",
-    may be no number at all. `of` is 1 for a number of things, 2 for a price.
+    may be no number at all. `of` is 1 for a number of things, 2 for a price or a date.
     """
 
     start: int
@@ -85,6 +85,8 @@ def _apart_from_dates(text: str, parts: list[Part], tail: Gap) -> Gap:
             after < len(parts) and parts[after].gap.is_nothing
         ):
             continue
+        for part in parts[first:after]:
+            part.of = OF_MONEY
         for start, end in span:
             for place in (bisect_left(starts, start), bisect_left(starts, end)):
                 if place < len(parts):
@@ -100,8 +102,11 @@ def _without_mere_sounds(parts: list[Part], tail: Gap, *, goes_on: bool) -> tupl
     kept = [not each for each in mere]
     kept[0] = kept[0] or (goes_on and _close(parts[0].gap))
     if goes_on or any(kept):
-        # "oh" may be a zero that stands alone.
-        kept = [keep or part.payload == "0" for keep, part in zip(kept, parts, strict=True)]
+        # "oh" may be a zero that stands alone, and the one of "to each other: one" a digit; that of "the next one" hardly.
+        kept = [
+            keep or part.payload == "0" or part.before != "next" and part.kind is not Word.SOUND
+            for keep, part in zip(kept, parts, strict=True)
+        ]
     for index in range(1, len(parts)):
         kept[index] = kept[index] or (kept[index - 1] and _close(parts[index].gap))
     for index in range(len(parts) - 2, -1, -1):

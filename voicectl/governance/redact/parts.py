@@ -91,7 +91,7 @@ class Part:
     """A token that may be a number, and the word before it.
 
     A `doubtful` one may also count something; one `of` something has the name of that beside it: a unit (1), a
-    currency (2).
+    currency, or it is a date (2).
     """
 
     kind: Word

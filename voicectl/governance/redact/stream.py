@@ -23,6 +23,7 @@ speech recognition gets one digit in fifty wrong, so half of all card numbers wo
 BEGUN_DIGITS: Final = 9
 """The same where a card was just spoken of and they begin as its number does: one that broke off is kept no more
 than a whole one."""
+MISHEARD_PIECES: Final = 4
 AFTER_CARD_DIGITS: Final = 11
 """Expiry date and code that may follow a card number."""
 MAX_ATOMS: Final = 120
@@ -224,7 +225,27 @@ class Stream:
                 if whole or (begun and len(number) >= BEGUN_DIGITS):
                     for said in segment:
                         said.card = said.card or number
+        if about_cards and asked_for:
+            _mark_misheard(run)
         _cover(run, about_cards)
+
+
+def _mark_misheard(run: Sequence[Said]) -> None:
+    """Mark an interrupted number as long as a card's is, behind a question for one, whatever its check digit says."""
+    segments = _segments(run)
+    for first in range(len(segments)):
+        sure = ""
+        for last in range(first, min(first + MISHEARD_PIECES, len(segments))):
+            if not all(said.about_cards and not said.atom.of for said in segments[last]):
+                break
+            more = "".join(said.atom.digits for said in segments[last] if not said.atom.may_be_none)
+            sure += more
+            if last == first and len(sure) >= ABOUT_CARDS_DIGITS:
+                break
+            if more and len(sure) >= ABOUT_CARDS_DIGITS and len(sure) in lengths(sure[:4]):
+                for said in (said for segment in segments[first : last + 1] for said in segment):
+                    said.card = said.card or sure
+                break
 
 
 def _joins(gap: Gap, about_cards: bool) -> bool:
