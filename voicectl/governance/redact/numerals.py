@@ -102,9 +102,9 @@ def _without_mere_sounds(parts: list[Part], tail: Gap, *, goes_on: bool) -> tupl
     kept = [not each for each in mere]
     kept[0] = kept[0] or (goes_on and _close(parts[0].gap))
     if goes_on or any(kept):
-        # "oh" may be a zero that stands alone, and the one of "to each other: one" a digit; that of "the next one" hardly.
+        # "oh" may be a zero that stands alone, and "to each other, one" a digit; "the next one" hardly is.
         kept = [
-            keep or part.payload == "0" or part.before != "next" and part.kind is not Word.SOUND
+            keep or part.payload == "0" or (part.before != "next" and part.kind is not Word.SOUND)
             for keep, part in zip(kept, parts, strict=True)
         ]
     for index in range(1, len(parts)):
