@@ -48,8 +48,10 @@ def _digits(words: list[str], *, joins: bool, sounds: bool) -> str:
     digits: list[str] = []
     times = 1
     for index, word in enumerate(words):
-        unit = _UNITS.get(word) or (_SOUNDS.get(word) if sounds else None) or (word if word.isdigit() else None)
         after = words[index + 1] if index + 1 < len(words) else ""
+        # "I have to be quiet" holds no digit, whatever was said before it.
+        heard = sounds and any(_is_number(each) for each in (words[index - 1] if index else "", after))
+        unit = _UNITS.get(word) or (_SOUNDS.get(word) if heard else None) or (word if word.isdigit() else None)
         if word.startswith("["):
             digits.append("|")
         elif unit is not None:
@@ -62,6 +64,10 @@ def _digits(words: list[str], *, joins: bool, sounds: bool) -> str:
             digits.append("00")
         times = _TIMES.get(word, 1)
     return "".join(digits)
+
+
+def _is_number(word: str) -> bool:
+    return word.isdigit() or any(word in table for table in (_UNITS, _SOUNDS, _TEENS, _TENS, _TIMES))
 
 
 def leaked(card: str, texts: Iterable[str]) -> str | None:

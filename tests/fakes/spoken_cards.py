@@ -1,10 +1,11 @@
-"""Card numbers as people say them and recognisers write them, and ordinary numbers, from a seed. Knows no detector."""
+"""Card numbers as people say them and recognisers write them, interrupted or not, from a seed. Knows no detector."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tests.fakes.interruptions import AGENT, CALLER, HELD_OUT_AGENT, HELD_OUT_CALLER
 from voicectl.core.events import Role
 
 
@@ -38,6 +39,16 @@ BETWEEN: Final = (
     *("Thank you, and then?", "I am listening."),
 )
 ASIDES: Final = ("hang on", "let me find my glasses", "sorry one moment", "hold on, it is worn off", "where was I")
+ASKED: Final = (
+    *(
+        "can i have your card number please",
+        "What is your card number?",
+        "okay, go ahead",
+        "Please read me the number.",
+    ),
+    *("what number are you calling about", "And how would you like to pay?", "The long number on the front, please."),
+)
+MAX_INTERRUPTIONS: Final = 2
 NETWORKS: Final = (
     *(("4", 16), ("4", 16), ("4", 16), ("4", 13), ("4", 19), ("51", 16), ("53", 16), ("55", 16), ("2221", 16)),
     *(("2720", 16), ("34", 15), ("37", 15), ("6011", 16), ("65", 16), ("36", 14), ("3528", 16), ("62", 17), ("50", 16)),
@@ -46,11 +57,12 @@ NETWORKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SpokenCall:
-    """The texts of a call in order, and what of it is secret, or ordinary."""
+    """The texts of a call in order, and what of it is secret, or ordinary, or interrupts the secret."""
 
     texts: tuple[tuple[Role, str], ...]
     card: str = ""
     numbers: tuple[str, ...] = ()
+    between: tuple[str, ...] = ()
 
 
 def card_number(rng: random.Random) -> str:
@@ -67,7 +79,8 @@ def card_number(rng: random.Random) -> str:
 # --- one piece of a number ------------------------------------------------------------------------
 
 
-def _words(chunk: str, rng: random.Random) -> str:
+def in_words(chunk: str, rng: random.Random) -> str:
+    """Return the digits one by one."""
     glue = rng.choice((" ", " ", " ", ", ", "-", " uh ", ". "))
     return glue.join(rng.choice(ZEROS) if digit == "0" else DIGITS[int(digit)] for digit in chunk)
 
@@ -90,7 +103,7 @@ def _pairs(chunk: str, rng: random.Random) -> str:
     for at in range(0, len(chunk), 2):
         pair = chunk[at : at + 2]
         if len(pair) == 1 or pair[0] == "0":
-            said.append(_words(pair, random.Random(rng.random())).replace(" uh ", " "))
+            said.append(in_words(pair, random.Random(rng.random())).replace(" uh ", " "))
         elif pair[0] == "1":
             said.append(TEENS[int(pair[1])])
         else:
@@ -101,7 +114,7 @@ def _pairs(chunk: str, rng: random.Random) -> str:
 
 def _thousands(chunk: str, rng: random.Random) -> str:
     if len(chunk) != 4 or chunk[0] == "0":
-        return _words(chunk, rng)
+        return in_words(chunk, rng)
     said = [DIGITS[int(chunk[0])], "thousand"]
     if chunk[1] != "0":
         said += [DIGITS[int(chunk[1])], "hundred"]
@@ -136,7 +149,7 @@ def _spaced(chunk: str, rng: random.Random) -> str:
 
 
 _STYLES: Final[tuple[Callable[[str, random.Random], str], ...]] = (
-    *(_words, _words, _words, _numeral, _numeral, _numeral, _spaced, _repeated, _repeated, _pairs, _pairs),
+    *(in_words, in_words, in_words, _numeral, _numeral, _numeral, _spaced, _repeated, _repeated, _pairs, _pairs),
     *(_thousands, _sounds),
 )
 
@@ -165,8 +178,8 @@ def _cased(text: str, rng: random.Random) -> str:
     return text.upper() if kind < 0.03 else text.capitalize() if kind < 0.2 else text
 
 
-def spoken_card(rng: random.Random) -> SpokenCall:
-    """Return a call in which a card number is said, in one text or in several."""
+def spoken_card(rng: random.Random, *, held_out: bool = False) -> SpokenCall:
+    """Return a call in which a card number is said, in one text or in several; `held_out` with other interruptions."""
     card = card_number(rng)
     if rng.random() < 0.03:
         number = f"{int(card):,}" if rng.random() < 0.6 else card
@@ -175,11 +188,16 @@ def spoken_card(rng: random.Random) -> SpokenCall:
     chunks = _chunks(card, rng)
     several = rng.random() < 0.4
     restarts = rng.random() < 0.06
-    texts: list[tuple[Role, str]] = []
+    texts: list[tuple[Role, str]] = [("assistant", rng.choice(ASKED))] if rng.random() < 0.3 else []
     said = rng.choice(OPENINGS)
-    at = 0
+    between: list[str] = []
+    interrupted = _interrupted(len(chunks), rng, always=held_out)
     for index, chunk in enumerate(chunks):
-        if index:
+        if index in interrupted:
+            before, said, phrase = _interruption(said, rng, held_out=held_out)
+            between.append(phrase)
+            texts += before
+        elif index:
             if several and rng.random() < 0.5:
                 texts.append(("user", said))
                 said = rng.choice(("", "", "then", "uh", "okay", "and", "next is"))
@@ -193,11 +211,36 @@ def spoken_card(rng: random.Random) -> SpokenCall:
         said += (
             f" {rng.choice(styles)(chunk, rng)}" if not said.endswith(("-", "—")) else rng.choice(styles)(chunk, rng)
         )
-        at += len(chunk)
     texts.append(("user", f"{said} {rng.choice(CLOSINGS)}"))
     if rng.random() < 0.1:
         texts.append(("assistant", f"So that is {card[:4]} {card[4:8]} {card[8:12]} {card[12:]}, is that right?"))
-    return SpokenCall(tuple((role, _cased(text.strip(), rng)) for role, text in texts if text.strip()), card)
+    shown = tuple((role, _cased(text.strip(), rng)) for role, text in texts if text.strip())
+    return SpokenCall(shown, card, between=tuple(between))
+
+
+def _interrupted(num_chunks: int, rng: random.Random, *, always: bool) -> set[int]:
+    """Return the pieces before which something comes between."""
+    if num_chunks < 2 or (rng.random() >= 0.4 and not always):
+        return set()
+    return {rng.randrange(1, num_chunks) for _ in range(rng.randint(1, MAX_INTERRUPTIONS))}
+
+
+def _interruption(said: str, rng: random.Random, *, held_out: bool) -> tuple[list[tuple[Role, str]], str, str]:
+    """Return the texts that are over, how the next one begins, and the caller's phrase."""
+    caller, agent = (HELD_OUT_CALLER, HELD_OUT_AGENT) if held_out else (CALLER, AGENT)
+    phrase, answer = rng.choice(caller), rng.choice(agent)
+    kind = rng.random()
+    if kind < 0.35:
+        return [], f"{said}{rng.choice((' ', ', ', '. '))}{phrase}{rng.choice((' ', ', ', '. '))}", phrase
+    if kind < 0.5:
+        return [("user", f"{said} {phrase}"), *([("assistant", answer)] if rng.random() < 0.5 else [])], "", phrase
+    if kind < 0.65:
+        return [("user", said), ("user", phrase)], "", phrase
+    if kind < 0.8:
+        return [("user", said), ("user", phrase), ("assistant", answer)], rng.choice(("", "okay", "so", "yes")), phrase
+    if kind < 0.9:
+        return [("user", said), ("assistant", answer)], f"{phrase} ", phrase
+    return [("user", said), ("assistant", answer)], "", phrase
 
 
 def _interlude(last: str, rng: random.Random) -> list[tuple[Role, str]]:
@@ -210,143 +253,3 @@ def _interlude(last: str, rng: random.Random) -> list[tuple[Role, str]]:
     if kind > 0.85:
         texts.append(("user", rng.choice(ASIDES)))
     return texts
-
-
-# --- ordinary numbers -----------------------------------------------------------------------------
-
-
-def _digits(rng: random.Random, low: int, high: int) -> str:
-    return str(rng.randint(1, 9)) + "".join(rng.choice("0123456789") for _ in range(rng.randint(low, high) - 1))
-
-
-def _under_100(number: int) -> str:
-    if number < 20:
-        return (*DIGITS, *TEENS)[number]
-    return TENS[number // 10 - 2] + (f"-{DIGITS[number % 10]}" if number % 10 else "")
-
-
-def _price(rng: random.Random) -> tuple[str, str]:
-    whole, part = rng.randint(1, 99), rng.randint(10, 99)
-    number = rng.choice(
-        (
-            f"${whole}.{part}",
-            f"${rng.randint(1000, 99999):,}",
-            f"{_under_100(whole)} dollars",
-            f"{whole} dollars and {part} cents",
-            f"{_under_100(max(whole, 2))} {_under_100(part)}",
-            f"{DIGITS[rng.randint(1, 9)]} hundred and {_under_100(part)} dollars",
-            f"{rng.randint(100, 4999)} euros",
-        )
-    )
-    return rng.choice(("that comes to {}", "I was charged {} twice", "is it {} or more", "the bill says {}")), number
-
-
-def _time(rng: random.Random) -> tuple[str, str]:
-    hour, minute = rng.randint(1, 12), rng.randint(10, 59)
-    number = rng.choice(
-        (f"{hour}:{minute}", f"{hour}:{minute} pm", f"{_under_100(hour)} {_under_100(minute)}", f"{hour} o'clock")
-    )
-    return rng.choice(
-        ("can you come at {}", "I called at {} yesterday", "the store opens at {}", "not before {}")
-    ), number
-
-
-def _order(rng: random.Random) -> tuple[str, str]:
-    digits = _digits(rng, 5, 12)
-    number = rng.choice((digits, digits, " ".join(digits), _words(digits, rng), f"{digits[:4]}-{digits[4:]}"))
-    return (
-        rng.choice(
-            (
-                "my order number is {}",
-                "it's {}",
-                "the tracking number is {}",
-                "invoice {} is wrong",
-                "order {} please",
-                "case number {}",
-                "the confirmation reads {}",
-                "it says {} on the box",
-                "my account number is {}",
-            )
-        ),
-        number,
-    )
-
-
-def _date(rng: random.Random) -> tuple[str, str]:
-    month = rng.choice(_list("January February March April May June July August September October November December"))
-    day, year = rng.randint(1, 28), rng.randint(2015, 2030)
-    number = rng.choice(
-        (
-            f"{month} {day}th",
-            f"{month} {day}, {year}",
-            f"{rng.randint(1, 12)}/{day}/{year}",
-            f"{year}-0{day % 9 + 1}-{day:02d}",
-            f"twenty {_under_100(year - 2000)}",
-            f"the {day}th of {month}",
-        )
-    )
-    return rng.choice(
-        ("it was delivered on {}", "we moved in on {}", "can we do {}", "since {} it has been broken")
-    ), number
-
-
-def _address(rng: random.Random) -> tuple[str, str]:
-    street = rng.choice(("Oak Street", "Maple Avenue", "5th Avenue", "Mill Road", "Highway 61"))
-    number = rng.choice(
-        (
-            f"{_digits(rng, 1, 5)} {street}",
-            f"{_digits(rng, 3, 4)} {street}, apartment {rng.randint(1, 99)}",
-            f"{_digits(rng, 3, 4)} {street}, {_digits(rng, 5, 5)}",
-            f"zip code {_digits(rng, 5, 5)}",
-        )
-    )
-    return rng.choice(("I live at {}", "ship it to {}", "the address is {}", "we are on {}")), number
-
-
-def _count(rng: random.Random) -> tuple[str, str]:
-    number = rng.choice(
-        (
-            f"{rng.randint(1000, 9_999_999_999):,} units",
-            f"{_digits(rng, 7, 10)} visitors",
-            f"{rng.randint(2, 40)} boxes",
-            f"{rng.randint(2, 99)} percent",
-            f"{_under_100(rng.randint(2, 99))} minutes",
-            f"flight {_digits(rng, 2, 4)}",
-            f"room {_digits(rng, 2, 4)}",
-            f"extension {_digits(rng, 3, 5)}",
-            f"version {rng.randint(1, 9)}.{rng.randint(0, 30)}.{rng.randint(0, 9)}",
-            f"{rng.randint(2, 9)} for {rng.randint(10, 20)}",
-            f"two to {_under_100(rng.randint(3, 12))} times",
-        )
-    )
-    return rng.choice(("we have {}", "there were {} last week", "I need {}", "it is about {}", "that makes {}")), number
-
-
-_ORDINARY: Final = (_price, _time, _order, _date, _address, _count)
-_ANSWERS: Final = ("Thank you.", "Let me check.", "Anything else?", "One moment please.", "Is there more?")
-_CHAT: Final = (
-    "I think so",
-    "no that's all for now",
-    "one more thing",
-    "can I pay by card",
-    "I would like to know where it is",
-    "yes please go on to the next one",
-)
-
-
-def ordinary_call(rng: random.Random) -> SpokenCall:
-    """Return a call with nothing to redact: prices, times, orders, dates, addresses and counts."""
-    texts: list[tuple[Role, str]] = []
-    numbers: list[str] = []
-    for _ in range(rng.randint(1, 5)):
-        sentences: list[str] = []
-        for _ in range(rng.choice((1, 1, 2))):
-            frame, number = rng.choice(_ORDINARY)(rng)
-            sentences.append(frame.format(number))
-            numbers.append(number)
-        texts.append(("user", rng.choice((" and ", ". ", ", ")).join(sentences)))
-        if rng.random() < 0.6:
-            texts.append(("assistant", rng.choice(_ANSWERS)))
-        if rng.random() < 0.2:
-            texts.append(("user", rng.choice(_CHAT)))
-    return SpokenCall(tuple(texts), numbers=tuple(numbers))

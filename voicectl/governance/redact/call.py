@@ -1,25 +1,29 @@
 """Redact the texts of one call. Remembers what was said, so that a card number in pieces is found."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from voicectl.core.events import Role
 from voicectl.core.ports import RedactedText
-from voicectl.governance.redact.numerals import numerals
-from voicectl.governance.redact.persons import Asked, Span, asked_in, find_persons
+from voicectl.governance.redact.numerals import Atom, numerals
+from voicectl.governance.redact.persons import Span, asked_in, find_persons
 from voicectl.governance.redact.policy import Policy
+from voicectl.governance.redact.questions import Questions
 from voicectl.governance.redact.rendering import marked, rendered
 from voicectl.governance.redact.stream import GRAM, Stream, speaks_of_cards
 
 ABOUT_CARDS_TEXTS: Final = 12
 """Texts for which a call is about cards after one was spoken of."""
 JUST_ASKED: Final = ABOUT_CARDS_TEXTS - 2
-ASKED_TEXTS: Final = 3
-"""Texts for which a question waits for its answer."""
 MAX_TEXTS: Final = 1000
 """Texts of a call that are remembered; older ones are settled."""
+MAX_TEXT: Final = 32_768
+"""Characters of a text that are kept: redaction runs on the event loop, and takes up to ten microseconds for one."""
+CUT_MARGIN: Final = 1024
+"""Characters behind those that are looked at, so that nothing is kept of what begins before the cut and ends there."""
+CUT: Final = " [cut]"
 RECENT: Final = 200
 """Numbers, counted from the last one, among which a card number may be new."""
 
@@ -48,11 +52,14 @@ class RedactedCall:
         self._revised: dict[str, RedactedText] = {}
         self._grams: set[str] = set()
         self._about_cards = 0
-        self._asked = Asked()
-        self._asked_for = 0
+        self._questions = Questions()
 
     def add(self, key: str, text: str, *, speaker: Role) -> RedactedText:
-        """Return the text as it may be kept; a text that was added before under its key is replaced."""
+        """Return the text as it may be kept; a text that was added before under its key is replaced.
+
+        Of a text longer than MAX_TEXT the rest is left out, and so is a number that goes on into it.
+        """
+        text = text[: MAX_TEXT + CUT_MARGIN]
         known = self._entries.pop(key, None)
         if known is not None:
             if known.text == text and known.shown is not None:
@@ -96,17 +103,15 @@ class RedactedCall:
         self._about_cards = ABOUT_CARDS_TEXTS if about else max(0, self._about_cards - 1)
         stream = self._streams.setdefault(entry.speaker, Stream())
         numbers = numerals(text, goes_on=stream.is_open)
-        asked = asked_in(text)
-        before = self._asked if self._asked_for > 0 else Asked()
-        entry.persons = find_persons(text, numbers.atoms, asked, before, self._policy.region)
-        entry.persons = [span for span in entry.persons if self._policy.kinds.get(span.kind) != "keep"]
-        self._remember(asked)
+        of_phone = self._find_persons(entry, numbers.atoms)
         if not numbers.atoms and not stream.is_open:
-            return {entry.key}
+            return {entry.key} | of_phone
         touched = stream.feed(
             entry.key, numbers, about_cards=self._about_cards > 0, asked_for=self._about_cards >= JUST_ASKED
         )
-        return touched | self._repeated(stream) | self._echoes(stream)
+        if len(text) > MAX_TEXT:
+            stream.break_off()
+        return touched | of_phone | self._repeated(stream) | self._echoes(stream)
 
     def _echoes(self, stream: Stream) -> set[str]:
         """Cover what repeats another speaker's unfinished number, until it is finished."""
@@ -120,11 +125,20 @@ class RedactedCall:
             return touched
         return touched.union(*(other.settle_echoes(as_card=stream.ended_as_card) for other in others))
 
-    def _remember(self, asked: Asked) -> None:
-        if asked == Asked():
-            self._asked_for -= 1
-        else:
-            self._asked, self._asked_for = asked, ASKED_TEXTS
+    def _find_persons(self, entry: _Entry, atoms: Sequence[Atom]) -> set[str]:
+        """Find what names a person in a text. Returns the keys of earlier texts that hold pieces of it."""
+        asked = asked_in(entry.text)
+        spans = find_persons(entry.text, atoms, asked, self._questions.open, self._policy.region)
+        self._questions.take(asked, atoms, spans)
+        pieces = self._questions.phone_in_pieces(entry.key, entry.speaker, entry.text, atoms)
+        entry.persons = self._taken_out(spans)
+        for key, found in pieces.items():
+            if key in self._entries:
+                self._entries[key].persons += self._taken_out(found)
+        return set(pieces)
+
+    def _taken_out(self, spans: Iterable[Span]) -> list[Span]:
+        return [span for span in spans if self._policy.kinds.get(span.kind) != "keep"]
 
     def _repeated(self, stream: Stream) -> set[str]:
         """Take out what repeats a part of a card number that is known by now."""
@@ -151,7 +165,8 @@ class RedactedCall:
         stream = self._streams.get(entry.speaker)
         said = [] if stream is None else stream.of(entry.key)
         found = marked(entry.text, said, entry.persons)
-        text = rendered(entry.text, found, self._policy)
+        text = rendered(entry.text, found, self._policy, limit=MAX_TEXT)
+        text += CUT if len(entry.text) > MAX_TEXT else ""
         counts = Counter(span.kind for span, _ in found)
         open_ = counts.pop("digits", 0)
         return RedactedText(entry.key, text, dict(counts), settled=open_ == 0)

@@ -1,10 +1,12 @@
 """Find payment card numbers among numbers that follow each other. Knows readings and check digits, not texts."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 from voicectl.governance.redact.numerals import Atom
+from voicectl.governance.redact.parts import CERTAIN, OF_MONEY, OF_THINGS
 
 MIN_DIGITS: Final = 13
 MAX_DIGITS: Final = 19
@@ -14,7 +16,8 @@ MAX_STATES: Final = 400
 """Readings that are followed at the same time from one start; people's numbers have a handful. Beyond it all that was
 said is taken for a card number."""
 MAX_PIECES: Final = 3
-CERTAIN: Final = 2
+MAX_HARD: Final = 1
+"""Gaps that look like the end of a number, over which one is followed where cards are spoken of."""
 MAX_TAKEN_BACK: Final = 8
 """Atoms that a word of correction may take back."""
 LONG_NUMERAL: Final = 14
@@ -52,16 +55,13 @@ def lengths(prefix: str) -> frozenset[int]:  # noqa: PLR0911 - one return a netw
     return frozenset({16}) if four == 9792 else _NO
 
 
-def usual_length(prefix: str) -> int:
-    """Return how many digits nearly all card numbers have that begin so."""
-    return 15 if prefix[:2] in ("34", "37") else 14 if prefix[:2] in ("30", "36", "38", "39") else 16
-
-
-def find_cards(atoms: Sequence[Atom], *, anywhere: bool = False) -> list[tuple[int, int]]:
+def find_cards(atoms: Sequence[Atom], *, about_from: int | None = None) -> list[tuple[int, int]]:
     """Return the first and last atom of every card number in atoms that follow each other.
 
-    `anywhere` also looks for one inside a long written number, not only at its ends.
+    From the atom `about_from` on cards are spoken of: a number may come in any number of pieces, and stand inside a
+    long written one, not only at its ends.
     """
+    anywhere = about_from is not None
     if sum(atom.max_digits for atom in atoms) < MIN_DIGITS:
         return []
     found = [
@@ -70,30 +70,43 @@ def find_cards(atoms: Sequence[Atom], *, anywhere: bool = False) -> list[tuple[i
         if atom.written and len(atom.digits) >= LONG_NUMERAL and _holds_card(atom.digits, anywhere)
     ]
     pieces = _pieces(atoms)
-    is_plain = all(atom.other is None and not atom.gap.corrected for atom in atoms)
+    is_plain = all(atom.is_certain and not atom.gap.corrected for atom in atoms)
     candidates = _plain(atoms) if is_plain else _read(atoms)
-    most = len(atoms) if anywhere else MAX_PIECES
-    found += [
-        (first, last) for first, last, usual in candidates if _fits(atoms, pieces[first : last + 1], first, usual, most)
-    ]
+    for first, last in candidates:
+        about = about_from is not None and first >= about_from
+        if _fits(atoms, pieces, first, last, about):
+            found.append((first, last))
     return found
 
 
-def _read(atoms: Sequence[Atom]) -> list[tuple[int, int, bool]]:
-    """Return the card numbers in every way to read the atoms: first and last one, and whether the length is usual."""
-    found: list[tuple[int, int, bool]] = []
+def number_of(atoms: Sequence[Atom]) -> str:
+    """Return the digits of a card number that was found: those that make it one, if it is not all of them."""
+    sure = [atom.digits for atom in atoms if not atom.may_be_none]
+    for digits in ("".join(atom.digits for atom in atoms), "".join(sure)):
+        if MIN_DIGITS <= len(digits) <= MAX_DIGITS and _checks(digits):
+            return digits
+    for left_out in range(len(atoms)):
+        digits = "".join(atom.digits for index, atom in enumerate(atoms) if index != left_out)
+        if atoms[left_out].may_be_none and len(digits) <= MAX_DIGITS and _checks(digits):
+            return digits
+    return "".join(atom.digits for atom in atoms)
+
+
+def _read(atoms: Sequence[Atom]) -> list[tuple[int, int]]:
+    """Return the first and last atom of the card numbers in every way to read the atoms."""
+    found: list[tuple[int, int]] = []
     steps = MAX_STEPS
     for start in range(len(atoms)):
         ends, used = _ends(atoms, start)
-        found += [(start, end, usual) for end, usual in ends]
+        found += [(start, end) for end in ends]
         steps -= used
         if steps < 0:
             # Too many ways to read it for the time there is: all of it may be a card number.
-            return [(0, len(atoms) - 1, True)]
+            return [(0, len(atoms) - 1)]
     return found
 
 
-def _plain(atoms: Sequence[Atom]) -> list[tuple[int, int, bool]]:
+def _plain(atoms: Sequence[Atom]) -> list[tuple[int, int]]:
     """Return the same where every atom has one reading."""
     digits = "".join(atom.digits for atom in atoms)
     starts: list[int] = []
@@ -103,14 +116,14 @@ def _plain(atoms: Sequence[Atom]) -> list[tuple[int, int, bool]]:
         starts.append(at)
         at += len(atom.digits)
         ends[at] = index
-    found: list[tuple[int, int, bool]] = []
+    found: list[tuple[int, int]] = []
     for index, start in enumerate(starts):
         if len(digits) - start < MIN_DIGITS:
             break
         for count in lengths(digits[start : start + 4]):
             end = ends.get(start + count)
             if end is not None and _checks(digits[start : start + count]):
-                found.append((index, end, count == usual_length(digits[start : start + 4])))
+                found.append((index, end))
     return found
 
 
@@ -119,27 +132,39 @@ def _pieces(atoms: Sequence[Atom]) -> list[int]:
     piece = 0
     pieces = []
     for index, atom in enumerate(atoms):
-        piece += index > 0 and atom.gap.words > 0
+        piece += index > 0 and (atom.gap.words > 0 or atom.gap.hard)
         pieces.append(piece)
     return pieces
 
 
-def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, usual: bool, most: int) -> bool:
+def _fits(atoms: Sequence[Atom], pieces: Sequence[int], first: int, last: int, about: bool) -> bool:
     """Whether a number with a right check digit, in these pieces, is likely enough a card's.
 
-    One number in ten passes the check. So across words, a card number has the usual length, few pieces, and
-    neither begins nor ends in the middle of something else.
+    One number in ten passes the check. So across words, a card number has few pieces, none of which is a number of
+    something else, and neither begins nor ends in the middle of another one.
     """
-    going_on = atoms[first + 1 : first + len(pieces)]
-    if atoms[first].gap.label == CERTAIN and any(atom.gap.words or atom.gap.new_text for atom in going_on):
+    going_on = atoms[first + 1 : last + 1]
+    begin = bisect_left(pieces, pieces[first])
+    if atoms[begin].gap.label == CERTAIN and any(
+        atom.gap.words or atom.gap.new_text or atom.gap.corrected for atom in going_on
+    ):
         # An order number is over when other words follow, or another text.
         return False
-    if pieces[0] == pieces[-1]:
+    if all(atom.gap.is_nothing and not atom.gap.new_text for atom in going_on):
         return True
-    after = first + len(pieces)
-    begins = first == 0 or atoms[first].gap.breaks_off
-    ends = after == len(atoms) or atoms[after].gap.breaks_off
-    return begins and ends and usual and pieces[-1] - pieces[0] < most
+    of = max(atom.of for atom in atoms[first : last + 1])
+    if of == OF_MONEY or (of == OF_THINGS and not about):
+        return False
+    if pieces[first] == pieces[last]:
+        return True
+    after = last + 1
+    begins = first == 0 or atoms[first].gap.breaks_off or atoms[first - 1].may_be_none
+    ends = after == len(atoms) or atoms[after].gap.breaks_off or atoms[after].may_be_none
+    num_pieces = len(
+        {piece for piece, atom in zip(pieces[first:after], atoms[first:after], strict=True) if not atom.may_be_none}
+    )
+    num_hard = sum(atom.gap.hard for atom in going_on)
+    return begins and ends and (about or num_pieces <= MAX_PIECES) and num_hard <= MAX_HARD
 
 
 def _checks(digits: str) -> bool:
@@ -153,14 +178,14 @@ _State = tuple[str, int, int, int]
 _EMPTY: Final[_State] = ("", 0, 0, 0)
 
 
-def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[tuple[int, bool]], int]:
-    """Return where a card number that begins with `start` may end, whether its length is usual, and the steps."""
+def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[int], int]:
+    """Return where a card number that begins with `start` may end, and the steps."""
     first = atoms[start]
     if first.digits[:1] not in _BEGINS and (first.other or "")[:1] not in _BEGINS:
         return [], 0
     states = [_EMPTY]
     history: list[list[_State]] = []
-    ends: list[tuple[int, bool]] = []
+    ends: list[int] = []
     steps = 0
     for index in range(start, len(atoms)):
         atom = atoms[index]
@@ -168,22 +193,22 @@ def _ends(atoms: Sequence[Atom], start: int) -> tuple[list[tuple[int, bool]], in
             # What was said before "sorry" may be replaced by what follows. Or not: it may be a mere filler.
             for earlier in history[-2 : -MAX_TAKEN_BACK - 2 : -1]:
                 states = states + earlier
-        states = _extended(states, atom)
+        longer = _extended(states, atom)
+        states = longer if not atom.may_be_none or index == start else list(dict.fromkeys(longer + states))
         steps += len(states)
         if not states and not any(later.gap.corrected for later in atoms[index + 1 : index + 1 + MAX_TAKEN_BACK]):
             break
         if len(states) > MAX_STATES:
-            return [*ends, (len(atoms) - 1, True)], steps
+            return [*ends, len(atoms) - 1], steps
         history.append(states)
-        cards = [state for state in states if _is_card(state)]
-        if cards:
-            ends.append((index, any(count == usual_length(prefix) for prefix, count, _, _ in cards)))
+        if any(_is_card(state) for state in longer):
+            ends.append(index)
     return ends, steps
 
 
 def _extended(states: Sequence[_State], atom: Atom) -> list[_State]:
-    """Return the states one atom later, the likelier readings first."""
-    readings = (atom.digits,) if atom.other is None else (atom.digits, atom.other)
+    """Return the states one atom later, the likelier readings first; not what they are if it is no number."""
+    readings = (atom.digits, atom.other) if atom.other else (atom.digits,)
     longer = [_appended(state, reading) for reading in readings for state in states]
     return list(dict.fromkeys(state for state in longer if state is not None))
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -59,17 +60,25 @@ def _without_overlaps(found: list[tuple[Span, str]]) -> list[tuple[Span, str]]:
     return merged
 
 
-def rendered(text: str, found: Sequence[tuple[Span, str]], policy: Policy) -> str:
-    """Return the text with markers in the places of what was found; a JSON document stays one."""
+def _is_inside(start: int, end: int, strings: Sequence[tuple[int, int]], begins: Sequence[int]) -> bool:
+    """Whether a passage is within one of the strings."""
+    before = bisect_left(begins, start) - 1
+    return before >= 0 and end <= strings[before][1] - 1
+
+
+def rendered(text: str, found: Sequence[tuple[Span, str]], policy: Policy, *, limit: int) -> str:
+    """Return the text up to `limit` with markers in the places of what was found; a JSON document stays one."""
+    found = [each for each in found if each[0].start < limit]
     if not found:
-        return text
+        return text[:limit]
     as_json = is_json(text)
     strings = [match.span() for match in _STRING.finditer(text)] if as_json else []
+    begins = [first for first, _ in strings]
     pieces: list[str] = []
     at = 0
     for span, value in found:
         start, end, marker = span.start, span.end, policy.marker(span.kind, value)
-        if as_json and not any(first < start and end <= last - 1 for first, last in strings):
+        if as_json and not _is_inside(start, end, strings, begins):
             number = next((match for match in _NUMBER.finditer(text, at) if match.end() >= end), None)
             if number is not None:
                 start, end = min(start, number.start()), max(end, number.end())
@@ -78,5 +87,5 @@ def rendered(text: str, found: Sequence[tuple[Span, str]], policy: Policy) -> st
             continue
         pieces += (text[at:start], marker)
         at = end
-    result = "".join((*pieces, text[at:]))
+    result = "".join((*pieces, text[at:limit]))
     return _UNREADABLE if as_json and not is_json(result) else result

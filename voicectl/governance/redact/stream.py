@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from voicectl.governance.redact.cards import MAX_DIGITS, find_cards, lengths
-from voicectl.governance.redact.numerals import Atom, Gap, Numerals, shifted
+from voicectl.governance.redact.cards import MAX_DIGITS, find_cards, lengths, number_of
+from voicectl.governance.redact.numerals import Atom, Numerals, shifted
+from voicectl.governance.redact.parts import CERTAIN, Gap
 
-MAX_WORDS: Final = 3
+MAX_WORDS: Final = 12
 """Words that mean something, other than fillers, between two pieces of one number."""
-MAX_WORDS_BETWEEN_TEXTS: Final = 5
-MAX_ASIDE: Final = 8
+MAX_ASIDE: Final = 20
 """Words of texts in between that hold no number."""
-MAX_WORDS_ABOUT_CARDS: Final = 20
+MAX_WORDS_ABOUT_CARDS: Final = 40
 MAX_FILLERS: Final = 40
 SHOWN_DIGITS: Final = 6
 """Digits at the beginning of a number that may be shown before it is known whether it is a card's (PCI DSS 3.4.1)."""
@@ -23,6 +23,7 @@ speech recognition gets one digit in fifty wrong, so half of all card numbers wo
 BEGUN_DIGITS: Final = 9
 """The same where a card was just spoken of and they begin as its number does: one that broke off is kept no more
 than a whole one."""
+MISHEARD_PIECES: Final = 4
 AFTER_CARD_DIGITS: Final = 11
 """Expiry date and code that may follow a card number."""
 MAX_ATOMS: Final = 120
@@ -32,7 +33,6 @@ GRAM: Final = 5
 """Digits in a row of a known card number that are taken out wherever they are said again; four are the last four."""
 ECHO: Final = 3
 """Digits in a row of a number that is still open which are covered where another speaker repeats them."""
-CERTAIN: Final = 2
 RECENT_SAID: Final = 30
 MAX_SAID: Final = 2000
 
@@ -52,7 +52,7 @@ class Said:
     """An atom as it was said in the text `key`, and what is known of it.
 
     `card` is the whole number it belongs to. `covered` means that it may become a piece of one, `echoed`
-    that it repeats what another speaker may be saying as one.
+    that it repeats what another speaker may be saying as one, `about_cards` that cards were spoken of.
     """
 
     key: str
@@ -60,6 +60,7 @@ class Said:
     card: str | None = None
     covered: bool = False
     echoed: bool = False
+    about_cards: bool = False
 
 
 class Stream:
@@ -103,7 +104,7 @@ class Stream:
             self._tail = Gap()
             return touched | {key}
         for atom in chained.atoms:
-            said = Said(key, atom)
+            said = Said(key, atom, about_cards=about_cards)
             if self._run and not _joins(atom.gap, about_cards):
                 self._judge(about_cards, asked_for=asked_for)
                 self._end_run()
@@ -125,6 +126,13 @@ class Stream:
         touched = {said.key for said in self._run}
         self._end_run()
         return touched
+
+    def break_off(self) -> None:
+        """What would be said next is lost: what may be the beginning of a card number is taken for one."""
+        for said in self._run:
+            if said.covered:
+                said.card = ""
+        self._end_run()
 
     def open_grams(self) -> set[str]:
         """Return the digits in a row of the number that is still open, if it is long enough to be covered."""
@@ -191,12 +199,18 @@ class Stream:
             said.covered = False
         self._run = []
 
+    def _about_from(self, about_cards: bool) -> int | None:
+        """Return the first number of the run that was said when cards were spoken of."""
+        if not about_cards:
+            return None
+        return next((index for index, said in enumerate(self._run) if said.about_cards), len(self._run))
+
     def _judge(self, about_cards: bool, *, asked_for: bool) -> None:
         """Mark what belongs to a card, and cover what may yet."""
         run = self._run
         atoms = [said.atom for said in run]
-        for first, last in find_cards(atoms, anywhere=about_cards):
-            number = "".join(atom.digits for atom in atoms[first : last + 1])
+        for first, last in find_cards(atoms, about_from=self._about_from(about_cards)):
+            number = number_of(atoms[first : last + 1])
             for said in run[first : last + 1]:
                 said.card = said.card or number
             _mark_after(run[last + 1 :])
@@ -207,20 +221,38 @@ class Stream:
                 whole = len(number) >= ABOUT_CARDS_DIGITS and (
                     begins or all(said.atom.gap.aside == 0 for said in segment[1:])
                 )
-                if whole or (asked_for and begins and len(number) >= BEGUN_DIGITS):
+                begun = asked_for and begins and all(said.about_cards and not said.atom.of for said in segment)
+                if whole or (begun and len(number) >= BEGUN_DIGITS):
                     for said in segment:
                         said.card = said.card or number
+        if about_cards and asked_for:
+            _mark_misheard(run)
         _cover(run, about_cards)
+
+
+def _mark_misheard(run: Sequence[Said]) -> None:
+    """Mark an interrupted number as long as a card's is, behind a question for one, whatever its check digit says."""
+    segments = _segments(run)
+    for first in range(len(segments)):
+        sure = ""
+        for last in range(first, min(first + MISHEARD_PIECES, len(segments))):
+            if not all(said.about_cards and not said.atom.of for said in segments[last]):
+                break
+            more = "".join(said.atom.digits for said in segments[last] if not said.atom.may_be_none)
+            sure += more
+            if last == first and len(sure) >= ABOUT_CARDS_DIGITS:
+                break
+            if more and len(sure) >= ABOUT_CARDS_DIGITS and len(sure) in lengths(sure[:4]):
+                for said in (said for segment in segments[first : last + 1] for said in segment):
+                    said.card = said.card or sure
+                break
 
 
 def _joins(gap: Gap, about_cards: bool) -> bool:
     """Whether a number may go on behind a gap."""
-    if gap.hard:
+    if gap.closed or gap.label == CERTAIN or (gap.hard and not about_cards):
         return False
-    words = MAX_WORDS_BETWEEN_TEXTS if gap.new_text else MAX_WORDS
-    aside = MAX_ASIDE
-    if about_cards:
-        words = aside = MAX_WORDS_ABOUT_CARDS
+    words, aside = (MAX_WORDS_ABOUT_CARDS, MAX_WORDS_ABOUT_CARDS) if about_cards else (MAX_WORDS, MAX_ASIDE)
     return gap.words <= words and gap.aside <= aside and gap.fillers <= MAX_FILLERS
 
 
@@ -254,7 +286,7 @@ def _cover(run: Sequence[Said], about_cards: bool) -> None:
     named = bool(run) and run[0].atom.gap.label == CERTAIN and not about_cards
     for said in run:
         atom = said.atom
-        may_begin = about_cards or atom.digits[:1] in ("2", "3", "4", "5", "6", "8", "9") or atom.other is not None
+        may_begin = about_cards or atom.digits[:1] in ("2", "3", "4", "5", "6", "8", "9") or not atom.is_certain
         if count is None and may_begin and left < most and not named:
             count = 0
         left -= atom.min_digits

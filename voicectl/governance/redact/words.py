@@ -22,7 +22,14 @@ class Word(IntEnum):
     PLURAL = 8
     FILLER = 9
     CORRECTION = 10
-    BREAK = 11
+    CURRENCY = 11
+    UNIT = 12
+    SPAN = 13
+    """A short time to wait: "two seconds"."""
+    STREET = 14
+    MONTH = 15
+    PLACE = 16
+    NAME = 17
 
 
 def _table() -> dict[str, tuple[Word, str]]:
@@ -34,7 +41,13 @@ def _table() -> dict[str, tuple[Word, str]]:
 
     enter(Word.FILLER, _FILLERS)
     enter(Word.CORRECTION, _CORRECTIONS)
-    enter(Word.BREAK, _BREAKS)
+    enter(Word.CURRENCY, _CURRENCIES)
+    enter(Word.UNIT, _UNITS)
+    enter(Word.SPAN, _SPANS)
+    enter(Word.STREET, _STREETS)
+    enter(Word.MONTH, _MONTHS)
+    enter(Word.PLACE, _PLACES)
+    enter(Word.NAME, f"{_NAMES} account")
     for digit, words in enumerate(_DIGITS):
         enter(Word.DIGIT, words, str(digit))
     for digit, words in enumerate(_SOUNDS):
@@ -100,37 +113,61 @@ _FILLERS: Final = """
     please alright uhm anyway here there again after comes come goes if can my kay
 """
 _CORRECTIONS: Final = "sorry no correction oops scratch actually mean rather wrong nope pardon apologies whoops"
-# What says that the number before it, or after it, is complete and something else than what came so far.
-_BREAKS: Final = """
-    dollar dollars buck bucks cent cents euro euros pound pounds percent percentage am pm o'clock oclock noon midnight
-    minute minutes hour hours day days week weeks month months year years mile miles kilometers kilometres feet foot
-    inches inch meters metres degrees people persons items units pieces copies orders customers visitors seats
-    boxes pounds ounces grams kilos kilograms liters litres gallons times million billion
-    street avenue road boulevard lane drive court suite apartment apt floor highway
-    january february march april june july august september october november december
-    jan feb mar apr jun jul aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday
-    zip zipcode postcode postal order confirmation tracking invoice reference ref case ticket phone telephone mobile
-    cell flight gate account routing policy member membership serial model version page room extension ext
-    expires expiry expiration exp expiring cvv cvc csc cv2 code pin born birth birthday social ssn
-    patient claim department store
+# Words that make a number directly before them one of something.
+_CURRENCIES: Final = "dollar dollars buck bucks cent cents euro euros pound pounds"
+_UNITS: Final = """
+    percent percentage am pm o'clock oclock noon midnight hour hours day days week weeks month months year years
+    mile miles kilometers kilometres feet foot inches inch meters metres degrees people persons items units pieces
+    copies orders customers visitors seats boxes ounces grams kilos kilograms liters litres gallons times million
+    billion
 """
+_SPANS: Final = "second seconds sec secs moment moments minute minutes min mins"
+_STREETS: Final = "street avenue road boulevard lane drive court"
+_MONTHS: Final = """
+    january february march april may june july august september october november december
+    jan feb mar apr jun jul aug sep sept oct nov dec
+"""
+# Words that make a number directly behind them another one than it was.
+_PLACES: Final = """
+    suite apartment apt floor highway gate room page version extension ext unit code pin born birth birthday social ssn
+"""
+_NAMES: Final = (
+    "zip zipcode postcode postal order confirmation tracking invoice reference ref case ticket phone telephone "
+    "mobile cell flight routing policy member membership serial model patient claim expires expiry expiration exp "
+    "expiring cvv cvc csc cv2"
+)
 
 WORDS: Final = _table()
-LABELS: Final = {
-    **dict.fromkeys(
-        _set(
-            "zip zipcode postcode postal order confirmation tracking invoice reference ref case ticket phone telephone "
-            "mobile cell flight routing policy member membership serial model patient claim"
-        ),
-        2,
-    ),
-    "account": 1,
-}
+LABELS: Final = {**dict.fromkeys(_set(_NAMES), 2), "account": 1}
 """Words that name the number which follows as another kind than a card's: for certain (2), or probably (1)."""
+NAMING: Final = _set("says reads shows called would was for no id my your")
+"""Words that may stand between such a name and its number, other than fillers."""
+TELLING: Final = _set("number numbers no id is it's was says reads code")
+"""Words of those that tell that a number follows."""
+WEAK_NAMES: Final = _set("phone telephone mobile cell ticket case claim policy patient member model account postal")
+"""Names of numbers that are more often things: they name a number only with a word that tells so."""
+NO_NAME_BEHIND: Final = _set(
+    "in this that of any just right same correct out reverse what which other living waiting whole"
+)
+"""Words behind which "order" and "room" name nothing: "in order", "the other room"."""
+ALSO_WORDS: Final = _set("may march mar dec")
+"""Months that a number only makes a month when it follows."""
+CHATTED: Final = _set("percent hour hours day days week weeks month months year years people persons times feet")
+"""Units of which people talk while they do something else: "my five year old"."""
+SINGULAR: Final = _set("second sec moment minute min")
+COUNTED: Final = _set("digit digits number numbers")
+"""Words that make a small number before them a count: "four digits"."""
+BEFORE_COUNT: Final = _set(
+    "last next first other final middle remaining following previous second third these those same only another my "
+    "all of both"
+)
+"""Words that may make a small number behind them a count: "the last four"."""
 AFTER_ONE: Final = _set(
-    "moment moments second sec minute more thing things of time way question last other another day week month "
+    "more thing things of time way question last other another day week month "
     "year person place way reason item who that's"
 )
 """Words before which "one" is no digit."""
-BEFORE_ONE: Final = _set("next this that which another any every some other last new old right wrong each")
+BEFORE_ONE: Final = _set(
+    "next this that which another any every some other last new old right wrong each first second third"
+)
 """Words behind which "one" is no digit, unless digits follow."""

@@ -5,8 +5,9 @@ import random
 import pytest
 
 from tests.fakes.leaks import leaked
+from tests.fakes.ordinary_numbers import ordinary_call
 from tests.fakes.redaction_trial import falsely_redacted, leak_of
-from tests.fakes.spoken_cards import ordinary_call, spoken_card
+from tests.fakes.spoken_cards import spoken_card
 from voicectl.core.events import Role
 from voicectl.core.ports import RedactedText
 from voicectl.governance.redact.policy import Policy
@@ -72,7 +73,10 @@ def test_an_ordinary_number_at_the_end_of_a_text_is_covered_until_it_is_over() -
     first = call.add("1", "it's 4512345678", speaker="user")
     assert (first.text, first.settled) == ("it's [digits]", False)
     call.add(
-        "2", "and I would like to know why the whole delivery went back where it came from yesterday", speaker="user"
+        "2",
+        "and I would like to know why the whole delivery went back where it came from yesterday, because my wife was "
+        "at home until the late evening and nobody ever rang our bell",
+        speaker="user",
     )
     assert call.revised() == (RedactedText("1", "it's 4512345678", {}, settled=True),)
     assert call.revised() == ()
