@@ -25,7 +25,7 @@ def print_calls(console: "Console", found: "Sequence[CallRow]") -> None:
     table.add_column("call", no_wrap=True)
     table.add_column("use case", overflow="ellipsis", no_wrap=True, max_width=16)
     table.add_column("tier", no_wrap=True)
-    table.add_column("turns", justify="right", no_wrap=True, min_width=5)
+    table.add_column("turns", justify="right")
     table.add_column("went", no_wrap=True)
     for call in found:
         started = f"{datetime.fromtimestamp(call.started_at, UTC):%m-%d %H:%M}"

@@ -307,7 +307,7 @@ def _is_day(first: Part, others: Sequence[Part]) -> bool:
     if first.kind is Word.TENS and others and len(others[0].payload) == 1 and others[0].kind is Word.DIGIT:
         others = others[1:]
     day = int(first.payload) * (10 if first.kind is Word.TENS else 1)
-    return day <= LAST_DAY and (not others or _is_century(others[0]))
+    return 1 <= day <= LAST_DAY and (not others or _is_century(others[0]))
 
 
 def _is_century(part: Part) -> bool:
