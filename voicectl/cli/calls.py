@@ -22,7 +22,7 @@ from voicectl.core.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from voicectl.governance.store.imports import ImportKind
+    from voicectl.governance.store.importcolumns import ImportKind
     from voicectl.governance.store.rows import CallFilter
     from voicectl.governance.store.store import Store
 

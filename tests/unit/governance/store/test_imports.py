@@ -13,7 +13,8 @@ from voicectl.core.errors import ConfigError
 from voicectl.core.records import CallRow
 from voicectl.core.sections.governance import Retention
 from voicectl.governance.recording.fold import CORRECTED, RECORDED
-from voicectl.governance.store.imports import COLUMNS, ImportRefused, import_file
+from voicectl.governance.store.importcolumns import COLUMNS
+from voicectl.governance.store.imports import ImportRefused, import_file
 from voicectl.governance.store.recording import CallRecords
 from voicectl.governance.store.retention import DAY_S, prune
 from voicectl.governance.store.rows import call_of
