@@ -101,11 +101,13 @@ class CallRow:
     transfer_result: TransferResult | None = None
     consent_id: str | None = None
     consent_at: float | None = None
+    consent_ip: str | None = None
     consent_text_hash: str | None = None
     consent_revoked_at: float | None = None
     dnc_checked_at: float | None = None
     dnc_list_version: str | None = None
     dnc_listed: bool | None = None
+    time_zones: str | None = None
     window_verdict: Literal["allowed", "blocked", "unknown"] | None = None
     disclosure_s: float | None = None
     opted_out: bool | None = None

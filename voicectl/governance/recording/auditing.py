@@ -33,6 +33,8 @@ def _consent(call_id: str, body: dict[str, Any]) -> tuple[AuditEntry, ...]:
     """Return the check of a dialled call, and of any call that came with a consent; others need none."""
     outbound = body.get("direction") == "outbound"
     told = {name: body[name] for name in STATED if body.get(name) is not None and name != "direction"}
+    # Of a person, and nothing is ever taken out of the audit log.
+    told.pop("consent_ip", None)
     if not outbound and not told:
         return ()
     entry = {

@@ -1,5 +1,6 @@
 """What a call shows of consent, dialling, disclosure and understanding: read from attributes and replies. Pure."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -11,6 +12,8 @@ ConsentResult = Literal["granted", "missing", "revoked"]
 
 MASKED: Final = "[card number]"
 _CARD_DIGITS: Final = range(13, 20)
+_ZONE: Final = r"[A-Z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}"
+_ZONES: Final = re.compile(rf"{_ZONE}(?:,{_ZONE})*")
 _WORD: Final = cells.text(64, pattern=re.compile(r"[A-Za-z0-9_.:/-]+"))
 
 
@@ -21,15 +24,21 @@ def _id(value: Any) -> str:
     return MASKED if digits.isdigit() and len(digits) in _CARD_DIGITS else word
 
 
+def _address(value: Any) -> str:
+    return str(ipaddress.ip_address(str(value).strip()))
+
+
 STATED: Final[Mapping[str, cells.Reader]] = {
     "direction": cells.choice("inbound", "outbound"),
     "consent_id": _id,
     "consent_at": cells.instant,
+    "consent_ip": _address,
     "consent_text_hash": cells.text(64, pattern=re.compile(r"[0-9a-f]{64}")),
     "consent_revoked_at": cells.instant,
     "dnc_checked_at": cells.instant,
     "dnc_list_version": _id,
     "dnc_listed": cells.yes_or_no,
+    "time_zones": cells.text(128, pattern=_ZONES),
     "window_verdict": cells.choice("allowed", "blocked", "unknown"),
 }
 """Attributes by which whoever dials or connects a call says what it checked, and the columns of the row they become."""

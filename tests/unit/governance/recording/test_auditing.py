@@ -26,6 +26,7 @@ def test_a_dialled_call_is_checked_for_consent_even_without_any() -> None:
     ((kind, body),) = told(identity(attributes={"direction": "outbound"}))
     assert (kind, body["result"], body["purpose"]) == ("consent_checked", "missing", "outbound_call")
     said = {"consent_id": "c-1", "consent_text_hash": "a" * 64, "dnc_listed": "no", "window_verdict": "allowed"}
+    said |= {"consent_ip": "192.0.2.7"}
     ((_, body),) = told(identity(attributes={"direction": "outbound", **said}))
     assert (body["result"], body["consent_id"], body["text_hash"]) == ("granted", "c-1", "a" * 64)
     assert body["details"] == {"dnc_listed": False, "window_verdict": "allowed"}

@@ -13,11 +13,12 @@ def test_what_a_dialler_checked_becomes_columns() -> None:
     said = {
         "direction": "outbound", "consent_id": "crm-77/2", "consent_at": "2026-01-02T03:04:05Z",
         "consent_text_hash": SHA, "dnc_listed": "no", "dnc_list_version": "2026-11", "window_verdict": "allowed",
-        "ticket": "42",
+        "consent_ip": "2001:DB8::1", "time_zones": "America/Chicago,America/Indiana/Knox", "ticket": "42",
     }  # fmt: skip
     assert stated(said) == {
         "direction": "outbound", "consent_id": "crm-77/2", "consent_at": 1_767_323_045.0,
         "consent_text_hash": SHA, "dnc_listed": False, "dnc_list_version": "2026-11", "window_verdict": "allowed",
+        "consent_ip": "2001:db8::1", "time_zones": "America/Chicago,America/Indiana/Knox",
     }  # fmt: skip
 
 
@@ -30,6 +31,8 @@ def test_what_a_dialler_checked_becomes_columns() -> None:
         ("consent_text_hash", "abc"),
         ("dnc_listed", "perhaps"),
         ("window_verdict", "fine"),
+        ("consent_ip", "10.0.0"),
+        ("time_zones", "America/Chicago; DROP"),
         ("dnc_checked_at", ""),
     ],
 )
