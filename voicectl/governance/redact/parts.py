@@ -304,9 +304,11 @@ class _Scan:
 
 def _is_day(first: Part, others: Sequence[Part]) -> bool:
     """Whether a number behind a month is a day, and a year at most behind it."""
-    if first.kind is Word.TENS and others and len(others[0].payload) == 1 and others[0].kind is Word.DIGIT:
-        others = others[1:]
     day = int(first.payload) * (10 if first.kind is Word.TENS else 1)
+    if first.kind is Word.TENS and others and len(others[0].payload) == 1 and others[0].kind is Word.DIGIT:
+        # "thirty-one" is a day, "thirty-six" is none.
+        day += int(others[0].payload)
+        others = others[1:]
     return 1 <= day <= LAST_DAY and (not others or _is_century(others[0]))
 
 

@@ -61,9 +61,21 @@ def test_what_an_audit_found_is_taken_out(texts: tuple[str, ...]) -> None:
     assert leaked(CARD, last_versions(*texts)) is None
 
 
-def test_a_month_makes_no_date_of_a_zero() -> None:
-    texts = ("okay so 453914 um eight eight zero three four three", "6 4 0, they sent it in march zero and thanks")
-    assert leaked("4539148803436400", last_versions(*texts)) is None
+@pytest.mark.parametrize(
+    ("card", "texts"),
+    [
+        (
+            "4539148803436400",
+            ("okay so 453914 um eight eight zero three four three", "6 4 0, they sent it in march zero and thanks"),
+        ),
+        (
+            "2221083612337639",
+            ("twenty-two twenty-one oh eight, they sent it in march thirty-six", "twelve thirty-three", "76 39"),
+        ),
+    ],
+)
+def test_a_month_makes_no_date_of_what_is_no_day(card: str, texts: tuple[str, ...]) -> None:
+    assert leaked(card, last_versions(*texts)) is None
 
 
 def test_generated_interruptions_to_which_nothing_was_fitted_hide_few_card_numbers() -> None:
