@@ -268,7 +268,9 @@ class _Scan:
             self._belongs(OF_THINGS, behind)
         self._words += 1
         is_thing = self._before not in NO_NAME_BEHIND
-        self._named_next = kind if kind is Word.MONTH or (kind is Word.PLACE and is_thing) else None
+        # "on March five" is a day; "in March, five" goes on with something else.
+        is_dated = kind is Word.MONTH and self._before != "in"
+        self._named_next = kind if is_dated or (kind is Word.PLACE and is_thing) else None
         is_name = kind is Word.NAME and is_thing
         self._label, self._since_label = (LABELS[word], 0) if is_name else (0, 0)
         self._needs_telling = is_name and word in WEAK_NAMES

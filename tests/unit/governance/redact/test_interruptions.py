@@ -72,6 +72,10 @@ def test_what_an_audit_found_is_taken_out(texts: tuple[str, ...]) -> None:
             "2221083612337639",
             ("twenty-two twenty-one oh eight, they sent it in march thirty-six", "twelve thirty-three", "76 39"),
         ),
+        (
+            "4317643891578434",
+            ("four three one seven six 4 3 8 9 1 they sent it in march, five", "seven eight four 3 4"),
+        ),
     ],
 )
 def test_a_month_makes_no_date_of_what_is_no_day(card: str, texts: tuple[str, ...]) -> None:
