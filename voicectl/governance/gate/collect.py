@@ -22,8 +22,9 @@ from voicectl.governance.gate.entries import ALWAYS, Entry
 from voicectl.governance.gate.evidence import Evidence, Structure
 from voicectl.governance.gate.facts import Newest, code_column
 from voicectl.governance.gate.measures import judge_errors, quality, reported_violations
+from voicectl.governance.kpi.query import complaints_imported_at
 from voicectl.governance.policy.schema import Policy
-from voicectl.governance.store.tables import calls, events, imports
+from voicectl.governance.store.tables import calls, events
 
 CLOCK_SKEW_S: Final = 60.0
 """How far ahead a clock may be before its calls lie in the future."""
@@ -69,7 +70,7 @@ def collect(
     kept_since = OLDEST_AT if events_kept_s is None else now - events_kept_s
     code = code_column(tier, use_cases, newest, as_of, kept_since)
     rows = _rows(connection, code, forgiven_at, settled)
-    imported_at = _complaints_imported_at(connection, as_of)
+    imported_at = complaints_imported_at(connection, as_of)
     spans = Spans(
         as_of=as_of,
         settled=settled,
@@ -261,9 +262,3 @@ def _without_row(connection: Connection, since: float, until: float) -> int:
         events.c.call_id.in_(select(orphans.c.call_id)), events.c.at >= since, events.c.at <= until
     )
     return int(connection.execute(query).scalar_one())
-
-
-def _complaints_imported_at(connection: Connection, as_of: float) -> float | None:
-    query = select(func.max(imports.c.at)).where(imports.c.kind == "complaints", imports.c.at <= as_of)
-    found = connection.execute(query).scalar()
-    return None if found is None else float(found)

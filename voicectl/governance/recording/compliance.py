@@ -48,16 +48,7 @@ MAX_SEARCHED: Final = 4_000
 
 def stated(attributes: Mapping[str, str]) -> dict[str, Any]:
     """Return what the attributes say, by column. What cannot be read is left out: unknown, not held to be well."""
-    found = {}
-    for name, read in STATED.items():
-        value = attributes.get(name)
-        if value is None:
-            continue
-        try:
-            found[name] = read(value)
-        except ValueError:
-            continue
-    return found
+    return cells.readable(attributes, STATED)
 
 
 def consent_result(facts: Mapping[str, Any], started_at: float) -> ConsentResult:

@@ -26,15 +26,4 @@ def told(output: str) -> dict[str, Any]:
         document = json.loads(output)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(document, dict):
-        return {}
-    found = {}
-    for name, read in TOLD.items():
-        value = document.get(name)
-        if value is None:
-            continue
-        try:
-            found[name] = read(value)
-        except ValueError:
-            continue
-    return found
+    return cells.readable(document, TOLD) if isinstance(document, dict) else {}

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,6 +17,20 @@ LATEST: Final = 4_102_444_800.0
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _YES: Final = frozenset(("true", "yes", "1"))
 _NO: Final = frozenset(("false", "no", "0"))
+
+
+def readable(values: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """Return the values that can be read, by name. What is not there, or cannot be read, is left out: unknown."""
+    found = {}
+    for name, read in readers.items():
+        value = values.get(name)
+        if value is None:
+            continue
+        try:
+            found[name] = read(value)
+        except ValueError:
+            continue
+    return found
 
 
 def yes_or_no(value: Any) -> bool:
