@@ -148,6 +148,7 @@ async def test_a_client_is_not_told_which_file_cannot_be_believed(files: GateFil
     assert "rollout.json" in str(trail.of("enforcement_changed")[1]["problem"])
 
 
+@pytest.mark.timeout(300)  # the process has the lowest priority: beside a compiler it waits for minutes
 async def test_an_alert_that_demotes_takes_its_use_case_out_by_a_process_of_its_own(files: GateFiles) -> None:
     text = PACKAGED.read_text()
     alert = "- {metric: compliance_flag_rate, gt: 0.02, over: 24h, severity: page"
