@@ -25,16 +25,19 @@ def entries(policy: Policy, tier: Tier, state: RolloutState) -> Mapping[str, Ent
     """Return the entry of each use case of a tier.
 
     A demotion begins its use case's evidence anew, and so does a promotion into another tier; one of what is open in
-    it already does not. Violations lapse at a demotion, and only once a promotion came after it.
+    it already does not. Violations lapse at a demotion, and only once a promotion came after it. Of folded changes
+    only the last of a use case is known: it begins the evidence, and forgives nothing.
     """
+    before = TIERS[0] if state.base is None else None
     return {
-        name: _entry([change for change in state.changes if name in change.use_cases])
+        name: _entry([change for change in state.known_changes if name in change.use_cases], before)
         for name in policy.tiers[tier].use_cases
     }
 
 
-def _entry(changes: list[Change]) -> Entry:
-    since, forgiven_at, demoted_at, tier = 0.0, 0.0, None, TIERS[0]
+def _entry(changes: list[Change], tier: Tier | None) -> Entry:
+    """Return the entry that these changes make of a use case that was in `tier` before, None where nobody knows."""
+    since, forgiven_at, demoted_at = 0.0, 0.0, None
     for change in changes:
         if change.action == "demote":
             demoted_at = change.at

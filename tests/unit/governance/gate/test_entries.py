@@ -5,7 +5,7 @@ from typing import Literal
 
 from tests.fakes.gate_case import DAY, NOW, GateCase, quiet_policy
 from voicectl.governance.gate.entries import ALWAYS, Entry, entries
-from voicectl.governance.rollout.state import Change, RolloutState
+from voicectl.governance.rollout.state import Change, RolloutState, folded
 
 LOW = quiet_policy().tiers["low"].use_cases
 
@@ -81,3 +81,14 @@ def test_the_calls_of_other_use_cases_stay_when_one_is_demoted() -> None:
     assert numbers[1]["faq"] <= 1 < numbers[0]["faq"]
     assert all(numbers[0][name] == numbers[1][name] for name in LOW if name != "faq")
     assert whole.digest != less.digest
+
+
+def test_folded_changes_still_begin_the_evidence_and_forgive_nothing() -> None:
+    into = moved("demote", 5.0, "faq"), moved("promote", 9.0, *LOW), moved("demote", 12.0, "order_status")
+    state = RolloutState(into)
+    short = RolloutState((), base=folded(state, len(into)))
+    found = entries(quiet_policy(), "low", short)
+    assert found["order_status"].since == 12.0
+    assert found["faq"] == Entry(since=9.0), "the demotion before is not told any more"
+    back = RolloutState((moved("promote", 15.0, *LOW),), base=folded(state, len(into)))
+    assert entries(quiet_policy(), "low", back)["order_status"] == Entry(since=15.0, forgiven_at=12.0)
