@@ -2,19 +2,17 @@
 
 import hashlib
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voicectl.core.errors import ConfigError
-from voicectl.core.strict_yaml import StrictLoader, yaml_problem
+from voicectl.core.strict_yaml import read_mapping
 from voicectl.governance.score.phrases import Phrase, compiled
 
 MAX_RUBRIC_BYTES: Final = 65_536
-PACKAGED: Final = "rubric.yaml"
+PACKAGED: Final = Path(__file__).with_name("rubric.yaml")
 _NAME: Final = r"^[a-z][a-z0-9_]{0,40}$"
 
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -113,35 +111,16 @@ class Rubric(_Part):
 
 def packaged_rubric() -> Rubric:
     """Return the rubric that comes with voicectl."""
-    return _parsed(files(__package__).joinpath(PACKAGED).read_bytes(), "the packaged rubric")
+    return read_rubric(PACKAGED)
 
 
 def read_rubric(path: Path) -> Rubric:
     """Return the rubric of a file. Raises ConfigError naming the file and the key."""
+    hint = "docs/scoring-and-reports.md describes every key of a rubric"
+    document = read_mapping(path, MAX_RUBRIC_BYTES, what="rubric", hint=hint)
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_RUBRIC_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint="give the path of a rubric in YAML") from error
-    return _parsed(content, str(path))
-
-
-def _parsed(content: bytes, origin: str) -> Rubric:
-    if len(content) > MAX_RUBRIC_BYTES:
-        raise ConfigError(f"{origin}: a rubric has at most {MAX_RUBRIC_BYTES} bytes")
-    try:
-        document = yaml.load(content, Loader=StrictLoader)  # noqa: S506 - a subclass of the safe loader
         return Rubric.model_validate(document)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: no YAML: {yaml_problem(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise ConfigError(
-            f"{origin}: {place}: {first['msg']}", hint="docs/scoring-and-reports.md describes every key of a rubric"
-        ) from error
-    except ValueError as error:
-        # Bytes that are no text, dates that no calendar has.
-        raise ConfigError(f"{origin}: no plain YAML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{origin}: nested too deeply for a rubric") from error
+        raise ConfigError(f"{path}: {place}: {first['msg']}", hint=hint) from error

@@ -62,7 +62,7 @@ def test_what_is_no_rubric_is_refused(tmp_path: Path, content: bytes) -> None:
     [
         (b"version: x\nversion: y", "line 2: key 'version' is given twice"),
         (b"[" * 5_000, "nested too deeply"),
-        (b"version: 2026-99-99", "no plain YAML"),
+        (b"version: 2026-99-99", "holds a value that cannot be"),
         (b"? [a]\n: b", "a key must be plain text"),
         (b"a: &a x\nb: *a", "aliases are not allowed"),
     ],
@@ -91,5 +91,5 @@ def test_a_rubric_need_not_deny_anything() -> None:
 
 
 def test_a_missing_rubric_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.yaml: No such file"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: .*No such file"):
         read_rubric(tmp_path / "none.yaml")
